@@ -1,0 +1,293 @@
+//! Names of things. Each is a type of its own; each text form is checked where it enters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::{Encoding, Specification};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::random::{Randomness, RandomnessFailed};
+use super::words::words_of;
+
+/// Why a name was refused: says the whole rule, so that the caller need not ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadId(&'static str);
+
+macro_rules! serde_as_text {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(super) use serde_as_text;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $length:expr, $allowed:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let allowed: fn(&u8) -> bool = $allowed;
+                let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+                if starts_well && $length.contains(&text.len()) && text.as_bytes().iter().all(allowed) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(BadId($rule))
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+fn is_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._:/-".contains(byte)
+}
+
+fn is_lower_word(byte: &u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-'
+}
+
+text_id!(
+    /// The case at the agency. One application has one client.
+    ApplicationId,
+    (1..=64),
+    is_word,
+    "1 to 64 characters of A-Z a-z 0-9 . _ : / -, beginning with a letter or digit"
+);
+text_id!(
+    /// An agreement between the agency and an organisation.
+    AgreementId,
+    (1..=64),
+    is_word,
+    "1 to 64 characters of A-Z a-z 0-9 . _ : / -, beginning with a letter or digit"
+);
+text_id!(
+    /// An API that the agency publishes.
+    ApiName,
+    (1..=64),
+    is_word,
+    "1 to 64 characters of A-Z a-z 0-9 . _ : / -, beginning with a letter or digit"
+);
+text_id!(
+    /// The name of one pair in a bundle, such as `oauth2` or `apigw`. It stands in share tokens, so it has no dot.
+    Label,
+    (1..=32),
+    is_lower_word,
+    "1 to 32 characters of a-z 0-9 -, beginning with a letter or digit"
+);
+text_id!(
+    /// What the configuration calls a sender or a gateway.
+    PeerName,
+    (1..=64),
+    is_word,
+    "1 to 64 characters of A-Z a-z 0-9 . _ : / -, beginning with a letter or digit"
+);
+text_id!(
+    /// What `client_id` and `client_secret` begin with at this agency.
+    Prefix,
+    (2..=8),
+    |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit(),
+    "2 to 8 characters of a-z 0-9"
+);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A UUID version 7 (RFC 9562, section 5.7) from the instant and random bytes that are passed in.
+            pub fn new(now: super::time::Timestamp, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
+                let mut bytes = [0; 10];
+                random.fill(&mut bytes)?;
+                let millis = u64::try_from(now.millis()).unwrap_or(0);
+                Ok(Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let id = Uuid::try_parse(text).map_err(|_| BadId("a UUID in lower-case hyphenated form"))?;
+                // One id has one spelling: braces, URN and upper case are refused.
+                if id.hyphenated().to_string() == text { Ok(Self(id)) } else { Err(BadId("a UUID in lower-case hyphenated form")) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+uuid_id!(
+    /// The order to bring one credential to a recipient.
+    IssuanceId
+);
+uuid_id!(
+    /// One contact of one application. Stands in the journal instead of the address.
+    ContactId
+);
+uuid_id!(
+    /// One notice or receipt to one contact. Also the left part of its Message-ID.
+    NoticeId
+);
+uuid_id!(
+    /// The left part of the Message-ID of the mail that carries one credential version. Tells nothing about it.
+    MessageId
+);
+
+/// Which world a client belongs to. Its certificates, listeners and keys are apart from the other's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Environment {
+    /// For trying out.
+    Test,
+    /// For real cases.
+    Production,
+}
+
+impl Environment {
+    /// As inside `client_id` and `client_secret`: `test` or `prod`.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Production => "prod",
+        }
+    }
+}
+
+words_of!(Environment { Test => "test", Production => "production" });
+
+/// The public half of a pair: `<prefix>-<test|prod>-` and 20 characters of lower-case base32 (100 random bits).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Draws a new one.
+    pub fn generate(prefix: &Prefix, environment: Environment, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
+        let mut bytes = [0; 13];
+        random.fill(&mut bytes)?;
+        let mut text = base32_lower().encode(&bytes);
+        text.truncate(20);
+        Ok(Self(format!("{prefix}-{}-{text}", environment.short())))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        const RULE: BadId = BadId("<prefix>-<test|prod>-<20 characters of a-z 2-7>");
+        let mut parts = text.splitn(3, '-');
+        let (Some(prefix), Some(environment), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(RULE);
+        };
+        let random_part = rest.len() == 20 && rest.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b));
+        if prefix.parse::<Prefix>().is_ok() && ["test", "prod"].contains(&environment) && random_part {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RULE)
+        }
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+serde_as_text!(ClientId);
+
+/// RFC 4648 base32, lower case, no padding.
+fn base32_lower() -> &'static Encoding {
+    static ENCODING: std::sync::LazyLock<Encoding> = std::sync::LazyLock::new(|| {
+        let mut specification = Specification::new();
+        specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+        // The specification is a constant; a mistake in it shows in the first test.
+        specification.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
+    });
+    &ENCODING
+}
+
+/// Who sent an event and what he calls it: the identity of an event (CloudEvents 1.0, `source` and `id`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventKey {
+    /// The CloudEvents `source`, a URI reference.
+    pub source: EventPart,
+    /// The CloudEvents `id`, unique within the source.
+    pub id: EventPart,
+}
+
+/// One half of an event's identity: 1 to 255 printable ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventPart(String);
+
+impl EventPart {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EventPart {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        if (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadId("1 to 255 printable ASCII characters without spaces"))
+        }
+    }
+}
+
+impl fmt::Display for EventPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+serde_as_text!(EventPart);

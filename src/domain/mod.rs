@@ -1,0 +1,22 @@
+//! The words of the trade as types: pure values, no input or output, no clock, no randomness of its own.
+//!
+//! Everything here is parsed once, at an edge, and holds its invariant from then on. This room knows
+//! neither the journal nor the store nor any protocol; whoever needs the time or random bytes passes them in.
+
+pub mod approval;
+pub mod client;
+pub mod contact;
+pub mod credential;
+pub mod digest;
+pub mod ids;
+pub mod issuance;
+pub mod name;
+pub mod notice;
+pub mod organisation;
+pub mod policy;
+pub mod random;
+pub mod reference;
+pub mod secret;
+pub mod share;
+pub mod time;
+pub mod words;

@@ -1,0 +1,68 @@
+//! Notices and receipts: mails that hold no part of a secret, so they may be sent again when the relay was busy.
+
+use super::ids::{ContactId, NoticeId};
+use super::reference::Reference;
+use super::time::Timestamp;
+use super::words::words_of;
+
+/// A notice that is to be mailed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Its id.
+    pub id: NoticeId,
+    /// What it says.
+    pub what: NoticeKind,
+    /// To whom.
+    pub contact: ContactId,
+    /// About which delivery.
+    pub reference: Reference,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Where it stands.
+    pub state: NoticeState,
+}
+
+/// Where a notice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeState {
+    /// To be sent, not before the instant.
+    Queued {
+        /// The earliest next attempt.
+        not_before: Timestamp,
+    },
+    /// The relay took it.
+    Sent,
+    /// It was given up.
+    Dropped,
+}
+
+impl NoticeState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued { .. } => "queued",
+            Self::Sent => "sent",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// What a notice says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoticeKind {
+    /// Part 1 went to the technical contact; to the others.
+    Delivered,
+    /// Part 2 was fetched.
+    Collected,
+    /// The credential is active.
+    Activated,
+    /// A credential was ended.
+    Ended,
+}
+
+words_of!(NoticeKind {
+    Delivered => "delivered",
+    Collected => "collected",
+    Activated => "activated",
+    Ended => "ended",
+});

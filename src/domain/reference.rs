@@ -1,0 +1,95 @@
+//! The delivery reference: eight characters that name one credential version to people, on the telephone as well.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ids::serde_as_text;
+use super::random::{Randomness, RandomnessFailed};
+
+/// Crockford's base32: no I, L, O or U.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Forty bits in Crockford base32, shown as `K7QF-2M9D`.
+///
+/// It is a name, not a key: whoever knows it still needs the organisation's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference([u8; 8]);
+
+/// The text is not a delivery reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a delivery reference is eight characters such as K7QF-2M9D")]
+pub struct NotAReference;
+
+impl Reference {
+    /// Draws a new one. Uniqueness is the store's to check.
+    pub fn generate(random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes)?;
+        // 32 divides 256, so the remainder is uniform.
+        Ok(Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)])))
+    }
+
+    /// The eight characters without the dash, as share tokens, URLs and the proof's message hold it.
+    pub fn plain(&self) -> &str {
+        // The bytes come from the alphabet only.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromStr for Reference {
+    type Err = NotAReference;
+
+    /// Reads it in any case, with or without the dash, and with the letters that Crockford lets people confuse
+    /// (`O` for `0`; `I` and `L` for `1`).
+    fn from_str(text: &str) -> Result<Self, NotAReference> {
+        let bytes = text.as_bytes();
+        let joined: [u8; 8] = match bytes {
+            [head @ .., b'-', d1, d2, d3, d4] if head.len() == 4 => [head[0], head[1], head[2], head[3], *d1, *d2, *d3, *d4],
+            _ => bytes.try_into().map_err(|_| NotAReference)?,
+        };
+        let mut out = [0; 8];
+        for (to, from) in out.iter_mut().zip(joined) {
+            *to = match from.to_ascii_uppercase() {
+                b'O' => b'0',
+                b'I' | b'L' => b'1',
+                other => other,
+            };
+            if !ALPHABET.contains(to) {
+                return Err(NotAReference);
+            }
+        }
+        Ok(Self(out))
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, tail) = self.plain().split_at(4);
+        write!(f, "{head}-{tail}")
+    }
+}
+
+serde_as_text!(Reference);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_may_write_it_in_several_ways() {
+        let reference: Reference = "K7QF-2M9D".parse().unwrap();
+        for spelling in ["k7qf2m9d", "K7QF2M9D", "k7qf-2m9d"] {
+            assert_eq!(spelling.parse(), Ok(reference));
+        }
+        assert_eq!("OIL0-1111".parse::<Reference>().unwrap().to_string(), "0110-1111");
+        assert_eq!(reference.to_string(), "K7QF-2M9D");
+        assert_eq!(reference.plain(), "K7QF2M9D");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "K7QF", "K7QF-2M9", "K7Q-F2M9D", "K7QF-2M9U", "K7QF--2M9D", "K7QF 2M9D", "ÄÄÄÄ", "K7QF-2M9D-"] {
+            assert_eq!(text.parse::<Reference>(), Err(NotAReference), "{text}");
+        }
+    }
+}

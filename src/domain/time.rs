@@ -1,0 +1,104 @@
+//! Instants as the journal and the tables keep them: milliseconds since 1970-01-01T00:00:00Z, no zone.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// An instant in UTC, to the millisecond.
+///
+/// Written in the journal and in answers as RFC 3339 with exactly three decimals and `Z`; in tables as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the epoch. `None` outside the years 1970 to 9999, which RFC 3339 can write.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        const YEAR_10000: i64 = 253_402_300_800_000;
+        (0..YEAR_10000).contains(&millis).then_some(Self(millis))
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// This instant moved forward, stopping at the end of the year 9999.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        let moved = i64::try_from(by.as_millis()).ok().and_then(|ms| self.0.checked_add(ms));
+        moved.and_then(Self::from_millis).unwrap_or(Self(253_402_300_799_999))
+    }
+
+    /// How long from `earlier` to this instant; zero when it lies before.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The calendar date in UTC, `YYYY-MM-DD`, for people.
+    pub fn date(self) -> String {
+        let mut text = self.to_string();
+        text.truncate(10);
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The constructor keeps the value inside jiff's range, so the fallback is never written.
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        write!(f, "{instant:.3}")
+    }
+}
+
+/// The text is not RFC 3339 in UTC with three decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an instant of the form 2026-11-23T07:30:00.000Z")]
+pub struct NotATimestamp;
+
+impl FromStr for Timestamp {
+    type Err = NotATimestamp;
+
+    fn from_str(text: &str) -> Result<Self, NotATimestamp> {
+        let instant: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
+        let parsed = Self::from_millis(instant.as_millisecond()).ok_or(NotATimestamp)?;
+        // One instant has one spelling: what does not come out as it went in is refused.
+        if parsed.to_string() == text { Ok(parsed) } else { Err(NotATimestamp) }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_has_one_spelling() {
+        let instant = Timestamp::from_millis(1_795_419_000_120).unwrap();
+        assert_eq!(instant.to_string().parse(), Ok(instant));
+        assert!(instant.to_string().ends_with(".120Z"), "{instant}");
+        for other in ["2026-11-23T07:30:00Z", "2026-11-23T08:30:00.000+01:00", "2026-11-23 07:30:00.000Z", ""] {
+            assert_eq!(other.parse::<Timestamp>(), Err(NotATimestamp), "{other}");
+        }
+    }
+
+    #[test]
+    fn arithmetic_stops_at_the_ends() {
+        let last = Timestamp::from_millis(253_402_300_799_999).unwrap();
+        assert_eq!(last.after(Duration::from_secs(1)), last);
+        assert_eq!(Timestamp::from_millis(0).unwrap().since(last), Duration::ZERO);
+    }
+}

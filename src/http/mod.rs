@@ -1,0 +1,1 @@
+//! The doors: listeners, who is calling, what he may ask.

@@ -1,0 +1,1 @@
+//! The relay: messages, and our own connection to it.

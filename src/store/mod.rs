@@ -1,0 +1,1 @@
+//! Durable state: the contract, the writer, the embedded backend.
