@@ -14,6 +14,7 @@ pub mod name;
 pub mod notice;
 pub mod organisation;
 pub mod policy;
+pub mod pseudonym;
 pub mod random;
 pub mod reference;
 pub mod secret;

@@ -1,1 +1,10 @@
-//! The closed set of facts, their canonical bytes, the tree over them, and its verification.
+//! The trail: a closed set of facts, their canonical bytes, the tree over them, signed checkpoints, and verification.
+//!
+//! The journal is not the log. An entry is a fact that was committed before its effect; it is built from typed fields,
+//! so what has no field cannot get in. This room knows the domain and nothing else: no table, no socket, no file.
+
+pub mod actor;
+pub mod entry;
+pub mod fact;
+pub mod fold;
+pub mod subject;

@@ -1,0 +1,109 @@
+//! An entry and its canonical bytes (RFC 8785).
+//!
+//! The bytes are what is stored, hashed and exported. Every key is ASCII and every number an integer below 2⁵³, so
+//! sorting by bytes and serde_json's escapes give the canonical form; a test holds it against the reference form.
+
+use serde::{Deserialize, Serialize};
+
+use super::actor::Actor;
+use super::fact::Fact;
+use super::subject::Subject;
+use crate::domain::time::Timestamp;
+
+/// One committed fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place, from 0.
+    pub seq: u64,
+    /// When it was committed. Never earlier than the entry before it.
+    pub time: Timestamp,
+    /// Who acted.
+    pub actor: Actor,
+    /// What it is about.
+    pub subject: Subject,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// Bytes that should be an entry are not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnEntry {
+    /// Not JSON of a known kind of entry.
+    #[error("not a known kind of entry: {0}")]
+    Unknown(String),
+    /// An entry, but written in another way than the canonical one.
+    #[error("not in canonical form (RFC 8785)")]
+    NotCanonical,
+    /// The fact stands under a subject that it cannot have.
+    #[error("the fact does not fit its subject")]
+    Subject,
+}
+
+impl Entry {
+    /// The canonical bytes.
+    pub fn canonical(&self) -> Vec<u8> {
+        // By way of a value, whose maps are sorted by key; every part of an entry can be written as JSON.
+        serde_json::to_value(self).map(|value| value.to_string().into_bytes()).unwrap_or_default()
+    }
+
+    /// Reads canonical bytes and refuses any other spelling of the same entry.
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotAnEntry> {
+        let entry: Self = serde_json::from_slice(bytes).map_err(|error| NotAnEntry::Unknown(error.to_string()))?;
+        if !entry.fact.fits(&entry.subject) {
+            return Err(NotAnEntry::Subject);
+        }
+        if entry.canonical() != bytes {
+            return Err(NotAnEntry::NotCanonical);
+        }
+        Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fact::{CredentialAbandoned, Nothing};
+    use super::*;
+    use crate::domain::credential::AbandonCause;
+
+    fn subject() -> Subject {
+        Subject::Credential {
+            application: "A-1".parse().unwrap(),
+            issuance: "0198c2f4-0000-7000-8000-000000000001".parse().unwrap(),
+            version: 3,
+            reference: "K7QF-2M9D".parse().unwrap(),
+        }
+    }
+
+    fn entry(fact: Fact) -> Entry {
+        Entry { seq: 7, time: Timestamp::from_millis(1_795_419_000_000).unwrap(), actor: Actor::Daemon, subject: subject(), fact }
+    }
+
+    #[test]
+    fn the_canonical_form_is_golden() {
+        let entry = entry(Fact::CredentialAbandoned(CredentialAbandoned { cause: AbandonCause::MailUnknown }));
+        let golden = r#"{"actor":{"who":"daemon"},"data":{"cause":"mail-unknown"},"kind":"credential.abandoned","seq":7,"subject":{"application":"A-1","issuance":"0198c2f4-0000-7000-8000-000000000001","of":"credential","reference":"K7QF-2M9D","version":3},"time":"2026-11-23T07:30:00.000Z"}"#;
+        assert_eq!(String::from_utf8(entry.canonical()).unwrap(), golden);
+        assert_eq!(Entry::parse(golden.as_bytes()), Ok(entry.clone()));
+        let reference = serde_json_canonicalizer::to_vec(&entry).unwrap();
+        assert_eq!(reference, golden.as_bytes());
+    }
+
+    #[test]
+    fn another_spelling_of_the_same_entry_is_refused() {
+        let bytes = entry(Fact::MailAccepted(Nothing {})).canonical();
+        let spaced = String::from_utf8(bytes.clone()).unwrap().replace(":7,", ": 7,");
+        assert_eq!(Entry::parse(spaced.as_bytes()), Err(NotAnEntry::NotCanonical));
+        let other_case = String::from_utf8(bytes).unwrap().replace("K7QF-2M9D", "k7qf-2m9d");
+        assert_eq!(Entry::parse(other_case.as_bytes()), Err(NotAnEntry::NotCanonical));
+    }
+
+    #[test]
+    fn unknown_fields_and_misplaced_facts_are_refused() {
+        let text = String::from_utf8(entry(Fact::MailAccepted(Nothing {})).canonical()).unwrap();
+        let extended = text.replace("\"data\":{}", "\"data\":{\"x\":1}");
+        assert!(matches!(Entry::parse(extended.as_bytes()), Err(NotAnEntry::Unknown(_))));
+        let misplaced = Entry { subject: Subject::Service {}, ..entry(Fact::MailAccepted(Nothing {})) };
+        assert_eq!(Entry::parse(&misplaced.canonical()), Err(NotAnEntry::Subject));
+    }
+}

@@ -1,0 +1,328 @@
+//! State as the fold of the entries: `apply(state, entry) → state`. The only place where an entry changes anything.
+//!
+//! The writer applies what was just decided; the auditor applies what was found. An entry that does not fit the state
+//! before it is a misfit, and never half applied.
+
+use std::collections::BTreeMap;
+
+use super::entry::Entry;
+use super::fact::{ApprovalAccepted, CredentialGenerated, EventIdentity, Fact, IssuanceOpened, NoticeQueued, Ordered};
+use super::subject::Subject;
+use crate::domain::client::Client;
+use crate::domain::credential::{Credential, CredentialState};
+use crate::domain::digest::BodyDigest;
+use crate::domain::ids::{ApplicationId, EventKey, IssuanceId, NoticeId};
+use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
+use crate::domain::notice::{Notice, NoticeState};
+
+/// The part of the state that one decision is made on: at most one client and one event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Slice {
+    /// The client that the command is about, when there is one.
+    pub client: Option<Client>,
+    /// The event that brought the command, when it was seen before.
+    pub event: Option<SeenEvent>,
+}
+
+/// An event that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenEvent {
+    /// Its identity.
+    pub key: EventKey,
+    /// Its content.
+    pub body: BodyDigest,
+    /// The application that it was about.
+    pub application: ApplicationId,
+    /// The order that answers it.
+    pub issuance: IssuanceId,
+}
+
+/// An entry does not fit the state before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} does not fit the state before it: {why}")]
+pub struct Misfit {
+    /// The entry.
+    pub seq: u64,
+    /// What does not fit.
+    pub why: &'static str,
+}
+
+/// Applies one entry to the slice that it belongs to.
+pub fn apply(slice: &mut Slice, entry: &Entry) -> Result<(), Misfit> {
+    Applied { slice, entry }.apply().map_err(|why| Misfit { seq: entry.seq, why })
+}
+
+struct Applied<'a> {
+    slice: &'a mut Slice,
+    entry: &'a Entry,
+}
+
+type Fit = Result<(), &'static str>;
+
+impl Applied<'_> {
+    fn apply(&mut self) -> Fit {
+        match &self.entry.fact {
+            Fact::JournalOpened(_)
+            | Fact::ServiceStarted(_)
+            | Fact::EventConflicted(_)
+            | Fact::EventRefused(_)
+            | Fact::EpochOpened(_)
+            | Fact::EpochDestroyed(_) => Ok(()),
+            Fact::ApprovalAccepted(data) => self.register(data),
+            Fact::ApprovalRepeated(data) => {
+                let issuance = self.client()?.issuance.id;
+                self.remember(&data.event, data.body, issuance)
+            }
+            Fact::ReissueOrdered(data) => match self.entry.subject {
+                Subject::Issuance { issuance, .. } => self.ordered(data, issuance),
+                Subject::Service {} | Subject::Application { .. } | Subject::Credential { .. } => Err("an order without an id"),
+            },
+            Fact::RevocationOrdered(data) => {
+                let issuance = self.client()?.issuance.id;
+                self.ordered(data, issuance)
+            }
+            Fact::IssuanceOpened(data) => self.open_issuance(data),
+            Fact::IssuanceQueued(data) => {
+                let (attempts, not_before) = (data.attempts, data.not_before);
+                self.issuance()?.attempts = attempts;
+                self.move_issuance(IssuanceState::Queued { not_before })
+            }
+            Fact::IssuanceFailed(data) => self.move_issuance(IssuanceState::Failed { cause: data.cause }),
+            Fact::IssuanceCancelled(data) => self.move_issuance(IssuanceState::Cancelled { cause: data.cause }),
+            Fact::IssuanceCompleted(_) => {
+                let IssuanceState::AwaitingPickup { version } = self.issuance()?.state else {
+                    return Err("an order is completed that does not await pickup");
+                };
+                self.move_issuance(IssuanceState::Completed { version })
+            }
+            Fact::CredentialGenerated(data) => self.generate(data),
+            Fact::MailAccepted(_) => {
+                let version = self.move_credential(CredentialState::Mailed)?;
+                self.move_issuance(IssuanceState::AwaitingPickup { version })
+            }
+            Fact::CredentialAbandoned(data) => {
+                let state = CredentialState::Abandoned { cause: data.cause, at: self.entry.time };
+                self.move_credential(state).map(drop)
+            }
+            Fact::ShareCollected(data) => counted(&mut self.credential()?.fetches, data.fetch),
+            Fact::PickupRefused(data) => counted(&mut self.credential()?.refusals, data.count),
+            Fact::ProofRefused(data) => counted(&mut self.credential()?.wrong_proofs, data.count),
+            Fact::CredentialActivated(_) => self.activate(),
+            Fact::CredentialRetiring(data) => {
+                self.move_credential(CredentialState::Retiring { until: data.until }).map(drop)
+            }
+            Fact::CredentialEnded(data) => {
+                let state = CredentialState::Ended { cause: data.cause, at: self.entry.time };
+                self.move_credential(state).map(drop)
+            }
+            Fact::NoticeQueued(data) => self.queue_notices(data),
+            Fact::NoticeAccepted(data) => self.move_notice(data.notice, NoticeState::Sent),
+            Fact::NoticeDropped(data) => self.move_notice(data.notice, NoticeState::Dropped),
+            Fact::NoticeDeferred(data) => {
+                let (attempts, not_before) = (data.attempts, data.not_before);
+                self.move_notice(data.notice, NoticeState::Queued { not_before })?;
+                self.notice(data.notice)?.attempts = attempts;
+                Ok(())
+            }
+        }
+    }
+
+    fn register(&mut self, data: &ApprovalAccepted) -> Fit {
+        let Subject::Issuance { application, issuance } = &self.entry.subject else {
+            return Err("an approval without an order");
+        };
+        if self.slice.client.is_some() {
+            return Err("an application is approved that already has a client");
+        }
+        self.slice.client = Some(Client {
+            application: application.clone(),
+            environment: data.environment,
+            party: data.party.clone(),
+            software: data.software.clone(),
+            apis: data.apis.clone(),
+            keys: data.keys.clone(),
+            contacts: data.contacts.clone(),
+            agreement: data.agreement.clone(),
+            pins: data.pins.clone(),
+            registered: self.entry.time,
+            last_version: 0,
+            issuance: self.new_issuance(*issuance, IssuanceState::WaitingForAgreement, Replacement::First),
+            credentials: BTreeMap::new(),
+            notices: BTreeMap::new(),
+        });
+        self.remember(&data.event, data.body, *issuance)
+    }
+
+    fn ordered(&mut self, data: &Ordered, issuance: IssuanceId) -> Fit {
+        self.client()?;
+        match &data.event {
+            Some(EventIdentity { event, body }) => self.remember(event, *body, issuance),
+            None => Ok(()),
+        }
+    }
+
+    fn remember(&mut self, key: &EventKey, body: BodyDigest, issuance: IssuanceId) -> Fit {
+        if self.slice.event.is_some() {
+            return Err("an event is accepted twice");
+        }
+        let application = self.client()?.application.clone();
+        self.slice.event = Some(SeenEvent { key: key.clone(), body, application, issuance });
+        Ok(())
+    }
+
+    fn open_issuance(&mut self, data: &IssuanceOpened) -> Fit {
+        let queued = IssuanceState::Queued { not_before: self.entry.time };
+        let Subject::Issuance { issuance, .. } = self.entry.subject else {
+            return Err("an order is opened without an id");
+        };
+        let opened = self.new_issuance(issuance, queued, data.replaces);
+        let current = &mut self.client()?.issuance;
+        let first = current.id == issuance && current.state == IssuanceState::WaitingForAgreement;
+        if !first && (current.id == issuance || current.state.is_open()) {
+            return Err("an order is opened while another is under way");
+        }
+        *current = opened;
+        Ok(())
+    }
+
+    fn new_issuance(&self, id: IssuanceId, state: IssuanceState, replaces: Replacement) -> Issuance {
+        Issuance { id, state, replaces, opened: self.entry.time, changed: self.entry.time, attempts: 0 }
+    }
+
+    fn generate(&mut self, data: &CredentialGenerated) -> Fit {
+        let Subject::Credential { issuance, version, reference, .. } = self.entry.subject else {
+            return Err("a credential is generated without a version");
+        };
+        let generated = self.entry.time;
+        let client = self.client()?;
+        let expected = client.last_version.checked_add(1).ok_or("versions are used up")?;
+        if version != expected || client.on_its_way().is_some() {
+            return Err("a version is generated out of turn");
+        }
+        if client.issuance.id != issuance || !matches!(client.issuance.state, IssuanceState::Queued { .. }) {
+            return Err("a credential is generated for an order that is not queued");
+        }
+        if !data.keys.keys().eq(client.keys.keys()) {
+            return Err("a credential does not cover its bundle");
+        }
+        client.last_version = version;
+        client.credentials.insert(
+            version,
+            Credential {
+                version,
+                issuance,
+                reference,
+                message_id: data.message_id,
+                state: CredentialState::Generated,
+                generated,
+                window_ends: data.window_ends,
+                keys: data.keys.clone(),
+                fetches: 0,
+                wrong_proofs: 0,
+                refusals: 0,
+            },
+        );
+        self.issuance()?.attempts += 1;
+        self.move_issuance(IssuanceState::Delivering { version })
+    }
+
+    fn activate(&mut self) -> Fit {
+        if self.client()?.active().is_some() {
+            return Err("a credential is activated while another is active");
+        }
+        self.move_credential(CredentialState::Active { since: self.entry.time }).map(drop)
+    }
+
+    fn queue_notices(&mut self, data: &NoticeQueued) -> Fit {
+        let Subject::Credential { reference, .. } = self.entry.subject else {
+            return Err("a notice about nothing");
+        };
+        let not_before = self.entry.time;
+        let client = self.client()?;
+        for (id, contact) in &data.notices {
+            let state = NoticeState::Queued { not_before };
+            let notice = Notice { id: *id, what: data.what, contact: *contact, reference, attempts: 0, state };
+            if client.notices.insert(*id, notice).is_some() {
+                return Err("a notice is queued twice");
+            }
+        }
+        Ok(())
+    }
+
+    fn move_notice(&mut self, id: NoticeId, to: NoticeState) -> Fit {
+        let notice = self.notice(id)?;
+        if !matches!(notice.state, NoticeState::Queued { .. }) {
+            return Err("a notice changes that is done with");
+        }
+        notice.state = to;
+        Ok(())
+    }
+
+    fn move_issuance(&mut self, to: IssuanceState) -> Fit {
+        let changed = self.entry.time;
+        let issuance = self.issuance()?;
+        if !issuance.state.is_open() {
+            return Err("an order changes that is done with");
+        }
+        issuance.state = to;
+        issuance.changed = changed;
+        Ok(())
+    }
+
+    /// Moves the subject's credential along one of the arrows of DESIGN, section 3; there are no others.
+    fn move_credential(&mut self, to: CredentialState) -> Result<u32, &'static str> {
+        use CredentialState as S;
+        let credential = self.credential()?;
+        let arrow = match (credential.state, to) {
+            (S::Generated, S::Mailed)
+            | (S::Generated | S::Mailed, S::Abandoned { .. })
+            | (S::Mailed, S::Active { .. })
+            | (S::Active { .. }, S::Retiring { .. })
+            | (S::Active { .. } | S::Retiring { .. }, S::Ended { .. }) => true,
+            (S::Generated | S::Mailed | S::Active { .. } | S::Retiring { .. } | S::Abandoned { .. } | S::Ended { .. }, _) => {
+                false
+            }
+        };
+        if !arrow {
+            return Err("a credential moves where it cannot go");
+        }
+        credential.state = to;
+        Ok(credential.version)
+    }
+
+    fn client(&mut self) -> Result<&mut Client, &'static str> {
+        let named = self.entry.subject.application();
+        let client = self.slice.client.as_mut().ok_or("the application has no client")?;
+        if named == Some(&client.application) { Ok(client) } else { Err("the entry is about another application") }
+    }
+
+    fn issuance(&mut self) -> Result<&mut Issuance, &'static str> {
+        let named = match &self.entry.subject {
+            Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => *issuance,
+            Subject::Service {} | Subject::Application { .. } => return Err("the entry names no order"),
+        };
+        let issuance = &mut self.client()?.issuance;
+        if issuance.id == named { Ok(issuance) } else { Err("the order is not the client's latest") }
+    }
+
+    fn credential(&mut self) -> Result<&mut Credential, &'static str> {
+        let Subject::Credential { issuance, version, reference, .. } = self.entry.subject else {
+            return Err("the entry names no credential");
+        };
+        let credential = self.client()?.credentials.get_mut(&version).ok_or("the version does not exist")?;
+        let same = credential.issuance == issuance && credential.reference == reference;
+        if same { Ok(credential) } else { Err("the version belongs to another delivery") }
+    }
+
+    fn notice(&mut self, id: NoticeId) -> Result<&mut Notice, &'static str> {
+        self.client()?.notices.get_mut(&id).ok_or("the notice does not exist")
+    }
+}
+
+fn counted(counter: &mut u32, to: u32) -> Fit {
+    if counter.checked_add(1) != Some(to) {
+        return Err("a count is out of step");
+    }
+    *counter = to;
+    Ok(())
+}
