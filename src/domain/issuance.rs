@@ -66,7 +66,9 @@ impl IssuanceState {
     /// Whether it is still under way.
     pub fn is_open(self) -> bool {
         match self {
-            Self::WaitingForAgreement | Self::Queued { .. } | Self::Delivering { .. } | Self::AwaitingPickup { .. } => true,
+            Self::WaitingForAgreement | Self::Queued { .. } | Self::Delivering { .. } | Self::AwaitingPickup { .. } => {
+                true
+            }
             Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } => false,
         }
     }

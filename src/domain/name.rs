@@ -82,14 +82,31 @@ mod tests {
 
     #[test]
     fn names_of_people_and_firms_pass_unchanged() {
-        for name in ["Exempel AB", "Åkeri & Söner (i likvidation)", "Müller GmbH", "株式会社例", "Ex-empel 24/7 ☂"] {
+        for name in [
+            "Exempel AB",
+            "Åkeri & Söner (i likvidation)",
+            "Müller GmbH",
+            "株式会社例",
+            "Ex-empel 24/7 ☂",
+        ] {
             assert_eq!(name.parse::<Name>().unwrap().as_str(), name);
         }
     }
 
     #[test]
     fn what_could_control_a_header_a_terminal_or_the_direction_of_text_is_refused() {
-        for name in ["a\r\nBcc: x", "a\u{0}", "a\u{1b}[2J", "a\u{202e}b", "a\u{2066}b", "a\u{200b}b", "a\u{2028}b", "a\tb", "a\u{e000}", "a\u{a0}b"] {
+        for name in [
+            "a\r\nBcc: x",
+            "a\u{0}",
+            "a\u{1b}[2J",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200b}b",
+            "a\u{2028}b",
+            "a\tb",
+            "a\u{e000}",
+            "a\u{a0}b",
+        ] {
             assert_eq!(name.parse::<Name>(), Err(BadName::Character), "{name:?}");
         }
         assert_eq!("A\u{30a}kesson".parse::<Name>(), Err(BadName::Form));

@@ -20,7 +20,9 @@ pub struct OrganisationNumber(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadNumber {
     /// No known scheme.
-    #[error("ten digits, with or without a dash, twelve digits beginning with 16, 19 or 20, or an identifier such as NTRSE-5590000005")]
+    #[error(
+        "ten digits, with or without a dash, twelve digits beginning with 16, 19 or 20, or an identifier such as NTRSE-5590000005"
+    )]
     Form,
     /// The Luhn check digit is wrong.
     #[error("the check digit is wrong")]
@@ -66,7 +68,11 @@ impl fmt::Display for OrganisationNumber {
 /// A sole trader's number is a person's: it is not shown by `Debug`, which ends up in logs.
 impl fmt::Debug for OrganisationNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_person() { f.write_str("OrganisationNumber(person)") } else { write!(f, "OrganisationNumber({})", self.0) }
+        if self.is_person() {
+            f.write_str("OrganisationNumber(person)")
+        } else {
+            write!(f, "OrganisationNumber({})", self.0)
+        }
     }
 }
 
@@ -128,9 +134,16 @@ fn luhn(digits: &str) -> bool {
 fn etsi_identifier(text: &str) -> Result<String, BadNumber> {
     let (scheme, reference) = text.split_once('-').ok_or(BadNumber::Form)?;
     let scheme_fits = scheme.len() == 5 && scheme.bytes().all(|b| b.is_ascii_uppercase());
-    let reference_fits = !reference.is_empty() && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:+".contains(&b));
+    let reference_fits = !reference.is_empty()
+        && reference
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-.:+".contains(&b));
     // A Swedish identifier has digits and was read above: letters in one are a mistake, not another scheme.
-    if scheme_fits && reference_fits && scheme != "NTRSE" { Ok(text.to_owned()) } else { Err(BadNumber::Form) }
+    if scheme_fits && reference_fits && scheme != "NTRSE" {
+        Ok(text.to_owned())
+    } else {
+        Err(BadNumber::Form)
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +157,13 @@ mod tests {
     #[test]
     fn every_spelling_of_one_organisation_is_the_same_number() {
         let number = parse("5590000005").unwrap();
-        for spelling in ["559000-0005", "165590000005", "16559000-0005", "NTRSE-5590000005", "NTRSE-559000-0005"] {
+        for spelling in [
+            "559000-0005",
+            "165590000005",
+            "16559000-0005",
+            "NTRSE-5590000005",
+            "NTRSE-559000-0005",
+        ] {
             assert_eq!(parse(spelling).unwrap(), number, "{spelling}");
         }
         assert!(!number.is_person());
@@ -166,7 +185,19 @@ mod tests {
     #[test]
     fn wrong_numbers_are_refused_with_the_reason() {
         assert_eq!(parse("5590000006"), Err(BadNumber::CheckDigit));
-        for text in ["", "559000", "55-90000005", "155590000005", "SE559000000501", "VATDE-", "VATDE-1 2", "vatde-1", "NTRSE-x", "５５９００００００５", "16121212-1212"] {
+        for text in [
+            "",
+            "559000",
+            "55-90000005",
+            "155590000005",
+            "SE559000000501",
+            "VATDE-",
+            "VATDE-1 2",
+            "vatde-1",
+            "NTRSE-x",
+            "５５９００００００５",
+            "16121212-1212",
+        ] {
             assert_eq!(parse(text), Err(BadNumber::Form), "{text}");
         }
     }

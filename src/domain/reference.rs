@@ -44,7 +44,9 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, NotAReference> {
         let bytes = text.as_bytes();
         let joined: [u8; 8] = match bytes {
-            [head @ .., b'-', d1, d2, d3, d4] if head.len() == 4 => [head[0], head[1], head[2], head[3], *d1, *d2, *d3, *d4],
+            [head @ .., b'-', d1, d2, d3, d4] if head.len() == 4 => {
+                [head[0], head[1], head[2], head[3], *d1, *d2, *d3, *d4]
+            }
             _ => bytes.try_into().map_err(|_| NotAReference)?,
         };
         let mut out = [0; 8];
@@ -88,7 +90,17 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "K7QF", "K7QF-2M9", "K7Q-F2M9D", "K7QF-2M9U", "K7QF--2M9D", "K7QF 2M9D", "ÄÄÄÄ", "K7QF-2M9D-"] {
+        for text in [
+            "",
+            "K7QF",
+            "K7QF-2M9",
+            "K7Q-F2M9D",
+            "K7QF-2M9U",
+            "K7QF--2M9D",
+            "K7QF 2M9D",
+            "ÄÄÄÄ",
+            "K7QF-2M9D-",
+        ] {
             assert_eq!(text.parse::<Reference>(), Err(NotAReference), "{text}");
         }
     }

@@ -51,7 +51,10 @@ impl SecretBytes {
 
 impl Default for SecretBytes {
     fn default() -> Self {
-        Self { length: 0, bytes: [0; MAX_SECRET_LENGTH] }
+        Self {
+            length: 0,
+            bytes: [0; MAX_SECRET_LENGTH],
+        }
     }
 }
 
@@ -78,7 +81,11 @@ pub enum NotASecret {
 
 impl ClientSecret {
     /// Draws a new secret, in place.
-    pub fn generate(prefix: &Prefix, environment: Environment, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
+    pub fn generate(
+        prefix: &Prefix,
+        environment: Environment,
+        random: &dyn Randomness,
+    ) -> Result<Self, RandomnessFailed> {
         let mut secret = SecretBox::new(Box::<SecretBytes>::default());
         let text = secret.expose_secret_mut();
         text.push(prefix.as_str().as_bytes());
@@ -136,7 +143,10 @@ impl ClientSecret {
         let length = secret.expose_secret().length;
         pad.expose_secret_mut().length = length;
         random.fill(pad.expose_secret_mut().as_mut_slice())?;
-        xor(secret.expose_secret_mut().as_mut_slice(), pad.expose_secret().as_slice());
+        xor(
+            secret.expose_secret_mut().as_mut_slice(),
+            pad.expose_secret().as_slice(),
+        );
         Ok((MailShare::from_pad(pad), PickupShare::from_masked(secret)))
     }
 
@@ -182,7 +192,9 @@ impl Proof {
         if length != bytes.len() {
             return Err(NotAProof);
         }
-        data_encoding::HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).map_err(|_| NotAProof)?;
+        data_encoding::HEXLOWER
+            .decode_mut(text.as_bytes(), &mut bytes)
+            .map_err(|_| NotAProof)?;
         Ok(Self(bytes))
     }
 
@@ -236,4 +248,3 @@ fn xor(target: &mut [u8], pad: &[u8]) {
         *byte ^= mask;
     }
 }
-

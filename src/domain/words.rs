@@ -46,4 +46,3 @@ macro_rules! words_of {
     };
 }
 pub(super) use words_of;
-

@@ -41,9 +41,9 @@ impl Subject {
     pub fn application(&self) -> Option<&ApplicationId> {
         match self {
             Self::Service {} => None,
-            Self::Application { application } | Self::Issuance { application, .. } | Self::Credential { application, .. } => {
-                Some(application)
-            }
+            Self::Application { application }
+            | Self::Issuance { application, .. }
+            | Self::Credential { application, .. } => Some(application),
         }
     }
 }

@@ -1,1 +1,8 @@
-//! Durable state: the contract, the writer, the embedded backend.
+//! Durable state. One writer gathers what is waiting and commits it together: decide → entries → tables → commit →
+//! answer. The tables are a fold of the journal.
+//!
+//! This room knows how to keep and to find, not what may happen: decisions come in as [`contract::Command`]s and are
+//! made inside its transaction. What above it acts on the world needs a [`contract::Recorded`] from it.
+
+pub mod contract;
+pub mod queries;

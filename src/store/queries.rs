@@ -1,0 +1,139 @@
+//! Reading without deciding: what the doors and the operators show, and what the workers look for.
+//!
+//! Rows are parsed into domain types again; a row that does not parse is damage, not an empty answer.
+
+use std::collections::BTreeMap;
+
+use crate::domain::approval::Organisation;
+use crate::domain::client::Client;
+use crate::domain::contact::Contact;
+use crate::domain::credential::Credential;
+use crate::domain::ids::{ApplicationId, ClientId, Environment, IssuanceId, NoticeId};
+use crate::domain::issuance::Issuance;
+use crate::domain::organisation::Party;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+
+/// What can be asked of the tables, by any backend, on a reading connection of its own.
+pub trait Queries {
+    /// One order with its versions.
+    fn issuance(&mut self, id: IssuanceId) -> Result<Option<IssuanceView>, ReadError>;
+
+    /// All orders of one application, oldest first.
+    fn issuances_of(&mut self, application: &ApplicationId) -> Result<Vec<IssuanceView>, ReadError>;
+
+    /// One client with all its credentials, also the final ones, and all its notices.
+    fn client(&mut self, application: &ApplicationId) -> Result<Option<ClientView>, ReadError>;
+
+    /// The application that a public id belongs to.
+    fn application_of(&mut self, client_id: &ClientId) -> Result<Option<ApplicationId>, ReadError>;
+
+    /// Clients in order of application, from after `after`, at most `limit`.
+    fn clients(
+        &mut self,
+        filter: &ClientFilter,
+        after: Option<&ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<ClientView>, ReadError>;
+
+    /// What awaits pickup by one party in one environment.
+    fn deliveries(&mut self, party: &Party, environment: Environment) -> Result<Vec<DeliveryView>, ReadError>;
+
+    /// One delivery, whatever its state.
+    fn delivery(&mut self, reference: Reference) -> Result<Option<DeliveryView>, ReadError>;
+
+    /// The addresses of an application's contacts (fewer than it has when some were erased).
+    fn contacts(&mut self, application: &ApplicationId) -> Result<Vec<Contact>, ReadError>;
+
+    /// Orders that are due, the longest-waiting first, at most `limit`.
+    fn due_issuances(&mut self, now: Timestamp, limit: u32) -> Result<Vec<(ApplicationId, IssuanceId)>, ReadError>;
+
+    /// Notices that are due, the longest-waiting first, at most `limit`.
+    fn due_notices(&mut self, now: Timestamp, limit: u32) -> Result<Vec<(ApplicationId, NoticeId)>, ReadError>;
+
+    /// Applications with a window or a grace that has run out, at most `limit`.
+    fn due_deadlines(&mut self, now: Timestamp, limit: u32) -> Result<Vec<ApplicationId>, ReadError>;
+
+    /// Applications with a credential that was being delivered (`generated`): what a crash or a stop left behind.
+    fn undelivered(&mut self, limit: u32) -> Result<Vec<ApplicationId>, ReadError>;
+
+    /// The next instant at which something becomes due, of any kind.
+    fn next_due(&mut self) -> Result<Option<Timestamp>, ReadError>;
+
+    /// The last instant in which a pickup share of each epoch may still be fetched.
+    fn epochs_in_use(&mut self) -> Result<BTreeMap<u32, Timestamp>, ReadError>;
+
+    /// Canonical bytes of entries from `from` on, at most `limit`.
+    fn entries(&mut self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, ReadError>;
+
+    /// Canonical bytes of the entries about one application, oldest first, from `from` on, at most `limit`.
+    fn entries_of(&mut self, application: &ApplicationId, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, ReadError>;
+
+    /// The newest signed checkpoint (C2SP note text).
+    fn checkpoint(&mut self) -> Result<String, ReadError>;
+
+    /// How many orders, credentials and notices are in each state, for the metrics.
+    fn counts(&mut self) -> Result<BTreeMap<(&'static str, String), u64>, ReadError>;
+}
+
+/// The tables could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Now; later perhaps.
+    #[error("the database cannot be read now: {0}")]
+    Unavailable(String),
+    /// A row holds what it cannot hold.
+    #[error("damaged row in table {table}: {what}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// The column or the rule.
+        what: String,
+    },
+}
+
+/// One order with its versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuanceView {
+    /// Its application.
+    pub application: ApplicationId,
+    /// Test or production.
+    pub environment: Environment,
+    /// The order.
+    pub issuance: Issuance,
+    /// The versions made for it, oldest first.
+    pub credentials: Vec<Credential>,
+}
+
+/// A client with what the journal does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientView {
+    /// The client, with all credentials and notices.
+    pub client: Client,
+    /// Its name and number, unless erased.
+    pub organisation: Option<Organisation>,
+}
+
+/// Which clients to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientFilter {
+    /// Only of this environment.
+    pub environment: Option<Environment>,
+    /// Only of this party.
+    pub party: Option<Party>,
+    /// Only with an order that is under way or parked.
+    pub unfinished: bool,
+}
+
+/// One delivery, as its recipient may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryView {
+    /// The client (only the credentials that are not final, as it is loaded to decide on).
+    pub client: Client,
+    /// The version that the reference names.
+    pub credential: Credential,
+    /// Its fetches, oldest first.
+    pub fetches: Vec<super::contract::Fetch>,
+    /// The name and number of its organisation, unless erased.
+    pub organisation: Option<Organisation>,
+}
