@@ -49,30 +49,24 @@ pub struct Client {
 impl Client {
     /// The version that is on its way to the recipient; there is at most one.
     pub fn on_its_way(&self) -> Option<&Credential> {
-        self.credentials
-            .values()
-            .find(|credential| credential.state.is_on_its_way())
+        self.credentials.values().find(|credential| credential.state.is_on_its_way())
     }
 
     /// The active version; there is at most one.
     pub fn active(&self) -> Option<&Credential> {
-        self.credentials
-            .values()
-            .find(|credential| matches!(credential.state, CredentialState::Active { .. }))
+        self.credentials.values().find(|credential| matches!(credential.state, CredentialState::Active { .. }))
     }
 
     /// The versions that live out their grace.
     pub fn retiring(&self) -> impl Iterator<Item = (&Credential, Timestamp)> {
-        self.credentials
-            .values()
-            .filter_map(|credential| match credential.state {
-                CredentialState::Retiring { until } => Some((credential, until)),
-                CredentialState::Generated
-                | CredentialState::Mailed
-                | CredentialState::Active { .. }
-                | CredentialState::Abandoned { .. }
-                | CredentialState::Ended { .. } => None,
-            })
+        self.credentials.values().filter_map(|credential| match credential.state {
+            CredentialState::Retiring { until } => Some((credential, until)),
+            CredentialState::Generated
+            | CredentialState::Mailed
+            | CredentialState::Active { .. }
+            | CredentialState::Abandoned { .. }
+            | CredentialState::Ended { .. } => None,
+        })
     }
 
     /// The one contact that mail shares go to.

@@ -124,10 +124,7 @@ mod tests {
     #[test]
     fn the_text_form_is_lower_case_hexadecimal_and_nothing_else() {
         let digest = Verifier::of(b"abc");
-        assert_eq!(
-            digest.to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.to_string().to_uppercase().parse::<Verifier>(), Err(NotADigest));
         assert_eq!("ba78".parse::<Verifier>(), Err(NotADigest));

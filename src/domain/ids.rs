@@ -228,10 +228,8 @@ impl FromStr for ClientId {
         let (Some(prefix), Some(environment), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(RULE);
         };
-        let random_part = rest.len() == 20
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b));
+        let random_part =
+            rest.len() == 20 && rest.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b));
         if prefix.parse::<Prefix>().is_ok() && ["test", "prod"].contains(&environment) && random_part {
             Ok(Self(text.to_owned()))
         } else {

@@ -82,13 +82,8 @@ mod tests {
 
     #[test]
     fn names_of_people_and_firms_pass_unchanged() {
-        for name in [
-            "Exempel AB",
-            "Åkeri & Söner (i likvidation)",
-            "Müller GmbH",
-            "株式会社例",
-            "Ex-empel 24/7 ☂",
-        ] {
+        for name in ["Exempel AB", "Åkeri & Söner (i likvidation)", "Müller GmbH", "株式会社例", "Ex-empel 24/7 ☂"]
+        {
             assert_eq!(name.parse::<Name>().unwrap().as_str(), name);
         }
     }

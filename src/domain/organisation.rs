@@ -134,16 +134,10 @@ fn luhn(digits: &str) -> bool {
 fn etsi_identifier(text: &str) -> Result<String, BadNumber> {
     let (scheme, reference) = text.split_once('-').ok_or(BadNumber::Form)?;
     let scheme_fits = scheme.len() == 5 && scheme.bytes().all(|b| b.is_ascii_uppercase());
-    let reference_fits = !reference.is_empty()
-        && reference
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-.:+".contains(&b));
+    let reference_fits =
+        !reference.is_empty() && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:+".contains(&b));
     // A Swedish identifier has digits and was read above: letters in one are a mistake, not another scheme.
-    if scheme_fits && reference_fits && scheme != "NTRSE" {
-        Ok(text.to_owned())
-    } else {
-        Err(BadNumber::Form)
-    }
+    if scheme_fits && reference_fits && scheme != "NTRSE" { Ok(text.to_owned()) } else { Err(BadNumber::Form) }
 }
 
 #[cfg(test)]
@@ -157,13 +151,7 @@ mod tests {
     #[test]
     fn every_spelling_of_one_organisation_is_the_same_number() {
         let number = parse("5590000005").unwrap();
-        for spelling in [
-            "559000-0005",
-            "165590000005",
-            "16559000-0005",
-            "NTRSE-5590000005",
-            "NTRSE-559000-0005",
-        ] {
+        for spelling in ["559000-0005", "165590000005", "16559000-0005", "NTRSE-5590000005", "NTRSE-559000-0005"] {
             assert_eq!(parse(spelling).unwrap(), number, "{spelling}");
         }
         assert!(!number.is_person());

@@ -51,10 +51,7 @@ impl SecretBytes {
 
 impl Default for SecretBytes {
     fn default() -> Self {
-        Self {
-            length: 0,
-            bytes: [0; MAX_SECRET_LENGTH],
-        }
+        Self { length: 0, bytes: [0; MAX_SECRET_LENGTH] }
     }
 }
 
@@ -143,10 +140,7 @@ impl ClientSecret {
         let length = secret.expose_secret().length;
         pad.expose_secret_mut().length = length;
         random.fill(pad.expose_secret_mut().as_mut_slice())?;
-        xor(
-            secret.expose_secret_mut().as_mut_slice(),
-            pad.expose_secret().as_slice(),
-        );
+        xor(secret.expose_secret_mut().as_mut_slice(), pad.expose_secret().as_slice());
         Ok((MailShare::from_pad(pad), PickupShare::from_masked(secret)))
     }
 
@@ -192,9 +186,7 @@ impl Proof {
         if length != bytes.len() {
             return Err(NotAProof);
         }
-        data_encoding::HEXLOWER
-            .decode_mut(text.as_bytes(), &mut bytes)
-            .map_err(|_| NotAProof)?;
+        data_encoding::HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).map_err(|_| NotAProof)?;
         Ok(Self(bytes))
     }
 

@@ -198,10 +198,7 @@ pub fn combine(one: &Share, other: &Share) -> Result<ClientSecret, CannotCombine
         (Side::Mail, Side::Mail) | (Side::Pickup, Side::Pickup) => return Err(CannotCombine::Sides),
     };
     if mail.reference != pickup.reference {
-        return Err(CannotCombine::Deliveries {
-            mail: mail.reference,
-            pickup: pickup.reference,
-        });
+        return Err(CannotCombine::Deliveries { mail: mail.reference, pickup: pickup.reference });
     }
     if mail.label != pickup.label {
         return Err(CannotCombine::Labels);

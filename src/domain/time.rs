@@ -64,11 +64,7 @@ impl FromStr for Timestamp {
         let instant: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
         let parsed = Self::from_millis(instant.as_millisecond()).ok_or(NotATimestamp)?;
         // One instant has one spelling: what does not come out as it went in is refused.
-        if parsed.to_string() == text {
-            Ok(parsed)
-        } else {
-            Err(NotATimestamp)
-        }
+        if parsed.to_string() == text { Ok(parsed) } else { Err(NotATimestamp) }
     }
 }
 
@@ -94,12 +90,7 @@ mod tests {
         let instant = Timestamp::from_millis(1_795_419_000_120).unwrap();
         assert_eq!(instant.to_string().parse(), Ok(instant));
         assert!(instant.to_string().ends_with(".120Z"), "{instant}");
-        for other in [
-            "2026-11-23T07:30:00Z",
-            "2026-11-23T08:30:00.000+01:00",
-            "2026-11-23 07:30:00.000Z",
-            "",
-        ] {
+        for other in ["2026-11-23T07:30:00Z", "2026-11-23T08:30:00.000+01:00", "2026-11-23 07:30:00.000Z", ""] {
             assert_eq!(other.parse::<Timestamp>(), Err(NotATimestamp), "{other}");
         }
     }

@@ -1,1 +1,18 @@
-//! The use cases, one file each.
+//! The use cases, one file each: what an approval, a fetch, a proof, an order or the passing of time does.
+//!
+//! Each file has the command with its pure decision. [`desk::Desk`] is where the doors and workers come to: it draws
+//! ids, submits the command, and only with the proof of the commit in hand lets anything leave.
+
+pub mod approve;
+pub mod collect;
+pub mod confirm;
+pub mod expire;
+pub mod generate;
+pub mod notify;
+pub mod order;
+pub mod recipient;
+pub mod reissue;
+pub mod retry;
+pub mod revoke;
+pub mod service;
+pub mod settle;

@@ -44,9 +44,7 @@ impl Entry {
     /// The canonical bytes.
     pub fn canonical(&self) -> Vec<u8> {
         // By way of a value, whose maps are sorted by key; every part of an entry can be written as JSON.
-        serde_json::to_value(self)
-            .map(|value| value.to_string().into_bytes())
-            .unwrap_or_default()
+        serde_json::to_value(self).map(|value| value.to_string().into_bytes()).unwrap_or_default()
     }
 
     /// Reads canonical bytes and refuses any other spelling of the same entry.
@@ -89,9 +87,7 @@ mod tests {
 
     #[test]
     fn the_canonical_form_is_golden() {
-        let entry = entry(Fact::CredentialAbandoned(CredentialAbandoned {
-            cause: AbandonCause::MailUnknown,
-        }));
+        let entry = entry(Fact::CredentialAbandoned(CredentialAbandoned { cause: AbandonCause::MailUnknown }));
         let golden = r#"{"actor":{"who":"daemon"},"data":{"cause":"mail-unknown"},"kind":"credential.abandoned","seq":7,"subject":{"application":"A-1","issuance":"0198c2f4-0000-7000-8000-000000000001","of":"credential","reference":"K7QF-2M9D","version":3},"time":"2026-11-23T07:30:00.000Z"}"#;
         assert_eq!(String::from_utf8(entry.canonical()).unwrap(), golden);
         assert_eq!(Entry::parse(golden.as_bytes()), Ok(entry.clone()));
@@ -113,10 +109,7 @@ mod tests {
         let text = String::from_utf8(entry(Fact::MailAccepted(Nothing {})).canonical()).unwrap();
         let extended = text.replace("\"data\":{}", "\"data\":{\"x\":1}");
         assert!(matches!(Entry::parse(extended.as_bytes()), Err(NotAnEntry::Unknown(_))));
-        let misplaced = Entry {
-            subject: Subject::Service {},
-            ..entry(Fact::MailAccepted(Nothing {}))
-        };
+        let misplaced = Entry { subject: Subject::Service {}, ..entry(Fact::MailAccepted(Nothing {})) };
         assert_eq!(Entry::parse(&misplaced.canonical()), Err(NotAnEntry::Subject));
     }
 }

@@ -35,6 +35,8 @@ pub struct SeenEvent {
     pub application: ApplicationId,
     /// The order that answers it.
     pub issuance: IssuanceId,
+    /// Whether it was answered with an order that was there before it.
+    pub already_issued: bool,
 }
 
 /// An entry does not fit the state before it.
@@ -49,9 +51,7 @@ pub struct Misfit {
 
 /// Applies one entry to the slice that it belongs to.
 pub fn apply(slice: &mut Slice, entry: &Entry) -> Result<(), Misfit> {
-    Applied { slice, entry }
-        .apply()
-        .map_err(|why| Misfit { seq: entry.seq, why })
+    Applied { slice, entry }.apply().map_err(|why| Misfit { seq: entry.seq, why })
 }
 
 struct Applied<'a> {
@@ -73,7 +73,7 @@ impl Applied<'_> {
             Fact::ApprovalAccepted(data) => self.register(data),
             Fact::ApprovalRepeated(data) => {
                 let issuance = self.client()?.issuance.id;
-                self.remember(&data.event, data.body, issuance)
+                self.remember(&data.event, data.body, issuance, true)
             }
             Fact::ReissueOrdered(data) => match self.entry.subject {
                 Subject::Issuance { issuance, .. } => self.ordered(data, issuance),
@@ -105,24 +105,18 @@ impl Applied<'_> {
                 self.move_issuance(IssuanceState::AwaitingPickup { version })
             }
             Fact::CredentialAbandoned(data) => {
-                let state = CredentialState::Abandoned {
-                    cause: data.cause,
-                    at: self.entry.time,
-                };
+                let state = CredentialState::Abandoned { cause: data.cause, at: self.entry.time };
                 self.move_credential(state).map(drop)
             }
             Fact::ShareCollected(data) => counted(&mut self.credential()?.fetches, data.fetch),
             Fact::PickupRefused(data) => counted(&mut self.credential()?.refusals, data.count),
             Fact::ProofRefused(data) => counted(&mut self.credential()?.wrong_proofs, data.count),
             Fact::CredentialActivated(_) => self.activate(),
-            Fact::CredentialRetiring(data) => self
-                .move_credential(CredentialState::Retiring { until: data.until })
-                .map(drop),
+            Fact::CredentialRetiring(data) => {
+                self.move_credential(CredentialState::Retiring { until: data.until }).map(drop)
+            }
             Fact::CredentialEnded(data) => {
-                let state = CredentialState::Ended {
-                    cause: data.cause,
-                    at: self.entry.time,
-                };
+                let state = CredentialState::Ended { cause: data.cause, at: self.entry.time };
                 self.move_credential(state).map(drop)
             }
             Fact::NoticeQueued(data) => self.queue_notices(data),
@@ -160,35 +154,28 @@ impl Applied<'_> {
             credentials: BTreeMap::new(),
             notices: BTreeMap::new(),
         });
-        self.remember(&data.event, data.body, *issuance)
+        self.remember(&data.event, data.body, *issuance, false)
     }
 
     fn ordered(&mut self, data: &Ordered, issuance: IssuanceId) -> Fit {
         self.client()?;
         match &data.event {
-            Some(EventIdentity { event, body }) => self.remember(event, *body, issuance),
+            Some(EventIdentity { event, body }) => self.remember(event, *body, issuance, false),
             None => Ok(()),
         }
     }
 
-    fn remember(&mut self, key: &EventKey, body: BodyDigest, issuance: IssuanceId) -> Fit {
+    fn remember(&mut self, key: &EventKey, body: BodyDigest, issuance: IssuanceId, already_issued: bool) -> Fit {
         if self.slice.event.is_some() {
             return Err("an event is accepted twice");
         }
         let application = self.client()?.application.clone();
-        self.slice.event = Some(SeenEvent {
-            key: key.clone(),
-            body,
-            application,
-            issuance,
-        });
+        self.slice.event = Some(SeenEvent { key: key.clone(), body, application, issuance, already_issued });
         Ok(())
     }
 
     fn open_issuance(&mut self, data: &IssuanceOpened) -> Fit {
-        let queued = IssuanceState::Queued {
-            not_before: self.entry.time,
-        };
+        let queued = IssuanceState::Queued { not_before: self.entry.time };
         let Subject::Issuance { issuance, .. } = self.entry.subject else {
             return Err("an order is opened without an id");
         };
@@ -203,24 +190,11 @@ impl Applied<'_> {
     }
 
     fn new_issuance(&self, id: IssuanceId, state: IssuanceState, replaces: Replacement) -> Issuance {
-        Issuance {
-            id,
-            state,
-            replaces,
-            opened: self.entry.time,
-            changed: self.entry.time,
-            attempts: 0,
-        }
+        Issuance { id, state, replaces, opened: self.entry.time, changed: self.entry.time, attempts: 0 }
     }
 
     fn generate(&mut self, data: &CredentialGenerated) -> Fit {
-        let Subject::Credential {
-            issuance,
-            version,
-            reference,
-            ..
-        } = self.entry.subject
-        else {
+        let Subject::Credential { issuance, version, reference, .. } = self.entry.subject else {
             return Err("a credential is generated without a version");
         };
         let generated = self.entry.time;
@@ -260,8 +234,7 @@ impl Applied<'_> {
         if self.client()?.active().is_some() {
             return Err("a credential is activated while another is active");
         }
-        self.move_credential(CredentialState::Active { since: self.entry.time })
-            .map(drop)
+        self.move_credential(CredentialState::Active { since: self.entry.time }).map(drop)
     }
 
     fn queue_notices(&mut self, data: &NoticeQueued) -> Fit {
@@ -272,14 +245,7 @@ impl Applied<'_> {
         let client = self.client()?;
         for (id, contact) in &data.notices {
             let state = NoticeState::Queued { not_before };
-            let notice = Notice {
-                id: *id,
-                what: data.what,
-                contact: *contact,
-                reference,
-                attempts: 0,
-                state,
-            };
+            let notice = Notice { id: *id, what: data.what, contact: *contact, reference, attempts: 0, state };
             if client.notices.insert(*id, notice).is_some() {
                 return Err("a notice is queued twice");
             }
@@ -337,11 +303,7 @@ impl Applied<'_> {
     fn client(&mut self) -> Result<&mut Client, &'static str> {
         let named = self.entry.subject.application();
         let client = self.slice.client.as_mut().ok_or("the application has no client")?;
-        if named == Some(&client.application) {
-            Ok(client)
-        } else {
-            Err("the entry is about another application")
-        }
+        if named == Some(&client.application) { Ok(client) } else { Err("the entry is about another application") }
     }
 
     fn issuance(&mut self) -> Result<&mut Issuance, &'static str> {
@@ -350,34 +312,16 @@ impl Applied<'_> {
             Subject::Service {} | Subject::Application { .. } => return Err("the entry names no order"),
         };
         let issuance = &mut self.client()?.issuance;
-        if issuance.id == named {
-            Ok(issuance)
-        } else {
-            Err("the order is not the client's latest")
-        }
+        if issuance.id == named { Ok(issuance) } else { Err("the order is not the client's latest") }
     }
 
     fn credential(&mut self) -> Result<&mut Credential, &'static str> {
-        let Subject::Credential {
-            issuance,
-            version,
-            reference,
-            ..
-        } = self.entry.subject
-        else {
+        let Subject::Credential { issuance, version, reference, .. } = self.entry.subject else {
             return Err("the entry names no credential");
         };
-        let credential = self
-            .client()?
-            .credentials
-            .get_mut(&version)
-            .ok_or("the version does not exist")?;
+        let credential = self.client()?.credentials.get_mut(&version).ok_or("the version does not exist")?;
         let same = credential.issuance == issuance && credential.reference == reference;
-        if same {
-            Ok(credential)
-        } else {
-            Err("the version belongs to another delivery")
-        }
+        if same { Ok(credential) } else { Err("the version belongs to another delivery") }
     }
 
     fn notice(&mut self, id: NoticeId) -> Result<&mut Notice, &'static str> {

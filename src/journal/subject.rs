@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::client::Client;
+use crate::domain::credential::Credential;
 use crate::domain::ids::{ApplicationId, IssuanceId};
 use crate::domain::reference::Reference;
 
@@ -37,6 +39,26 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// The client itself.
+    pub fn of_client(client: &Client) -> Self {
+        Self::Application { application: client.application.clone() }
+    }
+
+    /// The client's latest order.
+    pub fn of_order(client: &Client) -> Self {
+        Self::Issuance { application: client.application.clone(), issuance: client.issuance.id }
+    }
+
+    /// One of the client's credentials.
+    pub fn of_credential(client: &Client, credential: &Credential) -> Self {
+        Self::Credential {
+            application: client.application.clone(),
+            issuance: credential.issuance,
+            version: credential.version,
+            reference: credential.reference,
+        }
+    }
+
     /// The application, where there is one.
     pub fn application(&self) -> Option<&ApplicationId> {
         match self {

@@ -1,0 +1,104 @@
+//! Notices and receipts: queued with the fact that they tell of, mailed afterwards, tried again when the relay is busy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::client::Client;
+use crate::domain::contact::Role;
+use crate::domain::ids::{ApplicationId, NoticeId};
+use crate::domain::notice::{NoticeKind, NoticeState};
+use crate::domain::policy::Policy;
+use crate::domain::random::{Randomness, RandomnessFailed};
+use crate::domain::time::Timestamp;
+use crate::journal::actor::Actor;
+use crate::journal::fact::{Fact, NoticeDeferred, NoticeDone, NoticeQueued};
+use crate::journal::subject::Subject;
+use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
+
+/// The most contacts that an approval may name.
+pub const CONTACTS_MAX: usize = 16;
+
+/// Ids for the notices of one decision, drawn beforehand because a decision draws nothing.
+pub struct NoticeIds(Vec<NoticeId>);
+
+impl NoticeIds {
+    /// For a decision that tells every contact of one thing.
+    pub fn draw(now: Timestamp, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
+        (0..CONTACTS_MAX).map(|_| NoticeId::new(now, random)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// The entry that queues a notice to each contact whose role is `told`; none when there is nobody to tell.
+pub(super) fn notices_to(
+    client: &Client,
+    credential: &Subject,
+    what: NoticeKind,
+    ids: &NoticeIds,
+    told: impl Fn(Role) -> bool,
+) -> Option<(Subject, Fact)> {
+    let contacts = client.contacts.iter().filter(|contact| told(contact.role)).map(|contact| contact.id);
+    let notices: BTreeMap<_, _> = ids.0.iter().copied().zip(contacts).collect();
+    (!notices.is_empty()).then(|| (credential.clone(), Fact::NoticeQueued(NoticeQueued { what, notices })))
+}
+
+/// How an attempt to mail a notice ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeOutcome {
+    /// The relay took it.
+    Accepted,
+    /// It may be tried again. A notice holds no share, so one too many does no harm.
+    Deferred,
+    /// It is given up: refused for good, or the contact was erased.
+    Dropped,
+}
+
+/// Closes one attempt to mail a notice.
+pub struct SettleNotice {
+    /// The application.
+    pub application: ApplicationId,
+    /// The notice.
+    pub notice: NoticeId,
+    /// How it ended.
+    pub outcome: NoticeOutcome,
+    /// Spreads the next attempt.
+    pub jitter: u8,
+    /// The agency's numbers.
+    pub policy: Arc<Policy>,
+}
+
+/// The notice is already done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchNotice;
+
+impl Command for SettleNotice {
+    type Answer = ();
+    type Refusal = NoSuchNotice;
+
+    fn actor(&self) -> Actor {
+        Actor::Daemon
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { client: Find::Application(self.application.clone()), event: None }
+    }
+
+    fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, NoSuchNotice> {
+        let client = state.client().ok_or(NoSuchNotice)?;
+        let notice = client.notices.get(&self.notice).ok_or(NoSuchNotice)?;
+        if !matches!(notice.state, NoticeState::Queued { .. }) {
+            return Err(NoSuchNotice);
+        }
+        let done = NoticeDone { notice: self.notice };
+        let attempts = notice.attempts.saturating_add(1);
+        let fact = match self.outcome {
+            NoticeOutcome::Accepted => Fact::NoticeAccepted(done),
+            NoticeOutcome::Dropped => Fact::NoticeDropped(done),
+            NoticeOutcome::Deferred if attempts >= self.policy.attempts_max => Fact::NoticeDropped(done),
+            NoticeOutcome::Deferred => {
+                let not_before = now.after(self.policy.retry_wait(attempts, self.jitter));
+                Fact::NoticeDeferred(NoticeDeferred { notice: self.notice, attempts, not_before })
+            }
+        };
+        Ok(Decision { facts: vec![(Subject::of_client(client), fact)], enclosures: Vec::new(), answer: () })
+    }
+}

@@ -1,0 +1,89 @@
+//! What orders have in common, whether an operator or an event gives them: who, why, under which case.
+
+use crate::domain::client::Client;
+use crate::domain::credential::{AbandonCause, CredentialState, EndCause};
+use crate::domain::ids::{ApplicationId, EventPart};
+use crate::domain::issuance::CancelCause;
+use crate::domain::name::Name;
+use crate::domain::notice::NoticeKind;
+use crate::journal::actor::Actor;
+use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EventIdentity, Fact, IssuanceCancelled, Ordered};
+use crate::journal::subject::Subject;
+use crate::store::contract::{Find, Scope};
+
+use super::notify::{NoticeIds, notices_to};
+
+/// An order about an existing client.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Who gives it.
+    pub actor: Actor,
+    /// About which client.
+    pub application: ApplicationId,
+    /// Why, in his words.
+    pub reason: Name,
+    /// The agency's case, where one is given.
+    pub case: Option<EventPart>,
+    /// The event that brought it, when it came by one.
+    pub event: Option<EventIdentity>,
+}
+
+/// Why an order was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderRefusal {
+    /// There is no such client.
+    UnknownClient,
+    /// The client has nothing that could be revoked.
+    NothingToRevoke,
+    /// A longer grace than the agency allows.
+    GraceTooLong,
+}
+
+impl Order {
+    pub(super) fn scope(&self) -> Scope {
+        Scope {
+            client: Find::Application(self.application.clone()),
+            event: self.event.as_ref().map(|event| event.event.clone()),
+        }
+    }
+
+    pub(super) fn ordered(&self) -> Ordered {
+        Ordered { reason: self.reason.clone(), case: self.case.clone(), event: self.event.clone() }
+    }
+}
+
+/// Takes what is under way back: the version on its way, and the open order.
+pub(super) fn withdraw(client: &Client, version: AbandonCause, order: CancelCause) -> Vec<(Subject, Fact)> {
+    let mut facts = Vec::new();
+    if let Some(credential) = client.on_its_way() {
+        let abandoned = Fact::CredentialAbandoned(CredentialAbandoned { cause: version });
+        facts.push((Subject::of_credential(client, credential), abandoned));
+    }
+    if client.issuance.state.is_open() {
+        let cancelled = Fact::IssuanceCancelled(IssuanceCancelled { cause: order });
+        facts.push((Subject::of_order(client), cancelled));
+    }
+    facts
+}
+
+/// Ends every credential that verifies, and tells the contacts once.
+pub(super) fn end_all(client: &Client, cause: EndCause, notices: &NoticeIds) -> Vec<(Subject, Fact)> {
+    let mut facts = Vec::new();
+    for credential in client.credentials.values() {
+        let verifies = match credential.state {
+            CredentialState::Active { .. } | CredentialState::Retiring { .. } => true,
+            CredentialState::Generated
+            | CredentialState::Mailed
+            | CredentialState::Abandoned { .. }
+            | CredentialState::Ended { .. } => false,
+        };
+        if verifies {
+            let ended = Fact::CredentialEnded(CredentialEnded { cause });
+            facts.push((Subject::of_credential(client, credential), ended));
+        }
+    }
+    if let Some((newest, _)) = facts.last().cloned() {
+        facts.extend(notices_to(client, &newest, NoticeKind::Ended, notices, |_| true));
+    }
+    facts
+}

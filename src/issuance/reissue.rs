@@ -1,0 +1,97 @@
+//! A new credential for a client that exists. The old one lives until the new one is proven and a grace has passed, or
+//! is ended at once.
+
+use std::sync::Arc;
+
+use super::approve::{EventAnswer, seen_before};
+use super::notify::NoticeIds;
+use super::order::{Order, OrderRefusal, end_all, withdraw};
+use crate::domain::client::Client;
+use crate::domain::credential::{AbandonCause, EndCause};
+use crate::domain::ids::IssuanceId;
+use crate::domain::issuance::{CancelCause, Replacement};
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
+use crate::journal::actor::Actor;
+use crate::journal::fact::{Fact, IssuanceOpened};
+use crate::journal::subject::Subject;
+use crate::store::contract::{Command, Decision, Loaded, Scope};
+
+/// An order for a new credential.
+pub struct Reissue {
+    /// Who, for whom, why.
+    pub order: Order,
+    /// What becomes of the old credential.
+    pub replaces: Replacement,
+    /// The id of the new order.
+    pub issuance: IssuanceId,
+    /// Ids for the notices.
+    pub notices: NoticeIds,
+    /// The agency's numbers.
+    pub policy: Arc<Policy>,
+}
+
+/// What a re-issue began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reissued {
+    /// As an event is answered.
+    pub event: EventAnswer,
+    /// What becomes of the credentials that verified when the order was given.
+    pub old: OldFate,
+}
+
+/// What becomes of the credential that a re-issue replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldFate {
+    /// None verified.
+    None,
+    /// It verifies until the new one is proven, and for the grace after that.
+    LivesUntilProven,
+    /// It verifies no more.
+    Ended,
+}
+
+impl Command for Reissue {
+    type Answer = Reissued;
+    type Refusal = OrderRefusal;
+
+    fn actor(&self) -> Actor {
+        self.order.actor.clone()
+    }
+
+    fn scope(&self) -> Scope {
+        self.order.scope()
+    }
+
+    fn decide(&self, state: &Loaded, _now: Timestamp) -> Result<Decision<Reissued>, OrderRefusal> {
+        if let (Some(seen), Some(event)) = (&state.slice.event, &self.order.event) {
+            let Decision { facts, enclosures, answer } = seen_before(seen, event);
+            return Ok(Decision { facts, enclosures, answer: Reissued { event: answer, old: OldFate::None } });
+        }
+        let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
+        if self.replaces.grace() > self.policy.grace_max {
+            return Err(OrderRefusal::GraceTooLong);
+        }
+        Ok(self.open(client))
+    }
+}
+
+impl Reissue {
+    fn open(&self, client: &Client) -> Decision<Reissued> {
+        let subject = Subject::Issuance { application: client.application.clone(), issuance: self.issuance };
+        let mut facts = vec![(subject.clone(), Fact::ReissueOrdered(self.order.ordered()))];
+        facts.extend(withdraw(client, AbandonCause::Superseded, CancelCause::Superseded));
+        let verified = client.active().is_some() || client.retiring().next().is_some();
+        let old = match self.replaces {
+            Replacement::Compromised if verified => OldFate::Ended,
+            Replacement::GraceSeconds(_) | Replacement::First if verified => OldFate::LivesUntilProven,
+            Replacement::Compromised | Replacement::GraceSeconds(_) | Replacement::First => OldFate::None,
+        };
+        if old == OldFate::Ended {
+            facts.extend(end_all(client, EndCause::Compromised, &self.notices));
+        }
+        facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: self.replaces })));
+        let accepted = EventAnswer::Accepted { issuance: self.issuance, application: client.application.clone() };
+        Decision { facts, enclosures: Vec::new(), answer: Reissued { event: accepted, old } }
+    }
+}
