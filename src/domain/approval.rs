@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contact::{Contact, ContactReference};
+use super::contact::{Contact, ContactReference, EmailAddress, Language, Role};
 use super::digest::SpkiPin;
 use super::ids::{AgreementId, ApiName, ApplicationId, ClientId, Environment, Label};
 use super::name::Name;
@@ -47,4 +47,40 @@ impl Approval {
     pub fn contact_references(&self) -> Vec<ContactReference> {
         self.contacts.iter().map(|contact| contact.reference.clone()).collect()
     }
+}
+
+/// An approval as the case system gives it: before ids are drawn and personal data is set apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// The case.
+    pub application: ApplicationId,
+    /// Test or production.
+    pub environment: Environment,
+    /// The organisation's number.
+    pub number: OrganisationNumber,
+    /// The organisation's name.
+    pub organisation: Name,
+    /// The software that will call.
+    pub software: Name,
+    /// The APIs that it may call; not empty.
+    pub apis: BTreeSet<ApiName>,
+    /// The labels of the bundle, when the approval names them.
+    pub keys: Option<BTreeSet<Label>>,
+    /// Whom to tell; exactly one is technical.
+    pub contacts: Vec<ContactGiven>,
+    /// The agreement that it rests on.
+    pub agreement: Option<AgreementId>,
+    /// Pinned public keys.
+    pub pins: BTreeSet<SpkiPin>,
+}
+
+/// One contact as the case system gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactGiven {
+    /// Its mailbox.
+    pub email: EmailAddress,
+    /// Its language.
+    pub language: Language,
+    /// What it is told.
+    pub role: Role,
 }

@@ -1,1 +1,3 @@
 //! The doors: listeners, who is calling, what he may ask.
+
+pub mod event;

@@ -1,0 +1,243 @@
+//! The `data` of each type of event, read into domain types.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::envelope::Envelope;
+use super::fields::{Faults, Fields, parse_text};
+use crate::domain::approval::{ContactGiven, Requested};
+use crate::domain::contact::{EmailAddress, Role};
+use crate::domain::digest::SpkiPin;
+use crate::domain::event::EventType;
+use crate::domain::ids::{ApiName, ApplicationId, Environment, EventPart, Label};
+use crate::domain::issuance::Replacement;
+use crate::domain::name::Name;
+use crate::domain::policy::Policy;
+use crate::issuance::notify::CONTACTS_MAX;
+
+/// What an event asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A client and its first credential.
+    Approval(Box<Requested>),
+    /// A new credential for a client.
+    Reissue(OrderData, Replacement),
+    /// The end of a client's credentials.
+    Revoke(OrderData),
+}
+
+/// What orders by event have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderData {
+    /// About which client.
+    pub application: ApplicationId,
+    /// Why.
+    pub reason: Name,
+    /// Under which case.
+    pub case: Option<EventPart>,
+}
+
+/// Reads the data of one event. The policy says which APIs there are and what their bundles hold.
+pub fn read(envelope: &Envelope, policy: &Policy, faults: &mut Faults) -> Option<Wanted> {
+    let pointer = envelope.data_pointer.as_str();
+    let mut fields = Fields::of(&envelope.data, pointer, faults)?;
+    match envelope.kind {
+        EventType::ApplicationApproved => {
+            approval(fields, policy, faults).map(|wanted| Wanted::Approval(Box::new(wanted)))
+        }
+        EventType::CredentialReissue => {
+            let data = order(&mut fields, faults);
+            let replaces = replacement(&mut fields, policy, faults);
+            fields.finish(faults);
+            Some(Wanted::Reissue(data?, replaces?))
+        }
+        EventType::CredentialRevoke => {
+            let data = order(&mut fields, faults);
+            fields.finish(faults);
+            Some(Wanted::Revoke(data?))
+        }
+        EventType::AgreementSigned | EventType::AgreementEnded => {
+            faults.add(pointer, "agreements are not kept by this version of tallyd");
+            None
+        }
+    }
+}
+
+fn approval(mut fields: Fields<'_>, policy: &Policy, faults: &mut Faults) -> Option<Requested> {
+    let application = fields.parsed("application_id", faults);
+    let environment = fields.parsed::<Environment>("environment", faults);
+    let organisation = fields.object("organisation", faults).and_then(|mut organisation| {
+        let number = organisation.parsed("number", faults);
+        let name = organisation.parsed("name", faults);
+        organisation.finish(faults);
+        Some((number?, name?))
+    });
+    let software = fields.parsed("software", faults);
+    let apis = set::<ApiName>(&mut fields, "apis", Presence::Required, faults);
+    known_apis(&fields, apis.as_ref(), environment, policy, faults);
+    let keys = set::<Label>(&mut fields, "keys", Presence::Optional, faults);
+    let contacts = contacts(&mut fields, faults);
+    let agreement = fields.optional("agreement_id", faults);
+    if fields.value("reuse_application_id").is_some() {
+        faults.add(&fields.pointer_to("reuse_application_id"), "keys are not re-used by this version of tallyd");
+    }
+    let pins = match fields.value("pickup") {
+        None => Some(None),
+        Some(value) => pins(value, &fields.pointer_to("pickup"), faults),
+    };
+    fields.finish(faults);
+    let (number, name) = organisation?;
+    Some(Requested {
+        application: application?,
+        environment: environment?,
+        number,
+        organisation: name,
+        software: software?,
+        apis: apis??,
+        keys: keys?,
+        contacts: contacts?,
+        agreement: agreement?,
+        pins: pins?.unwrap_or_default(),
+    })
+}
+
+fn known_apis(
+    fields: &Fields<'_>,
+    apis: Option<&Option<BTreeSet<ApiName>>>,
+    environment: Option<Environment>,
+    policy: &Policy,
+    faults: &mut Faults,
+) {
+    for name in apis.into_iter().flatten().flatten() {
+        let pointer = fields.pointer_to("apis");
+        match policy.apis.get(name) {
+            None => faults.add(&pointer, format_args!("{name} is not a published API")),
+            Some(api) if environment.is_some_and(|environment| !api.environments.contains(&environment)) => {
+                faults.add(&pointer, format_args!("{name} does not exist in this environment"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn contacts(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Vec<ContactGiven>> {
+    let pointer = fields.pointer_to("contacts");
+    fields.required("contacts", faults)?;
+    let items = fields.array("contacts", faults)?;
+    if items.is_empty() || items.len() > CONTACTS_MAX {
+        faults.add(&pointer, format_args!("must hold 1 to {CONTACTS_MAX} contacts"));
+        return None;
+    }
+    let read: Vec<_> = items.iter().map(|(pointer, item)| contact(item, pointer, faults)).collect();
+    let contacts: Vec<ContactGiven> = read.into_iter().collect::<Option<_>>()?;
+    if contacts.iter().filter(|contact| contact.role == Role::Technical).count() != 1 {
+        faults.add(&pointer, "exactly one contact must be technical: the mail share goes to that one mailbox");
+    }
+    let addresses: BTreeMap<String, ()> =
+        contacts.iter().map(|contact| (contact.email.as_str().to_ascii_lowercase(), ())).collect();
+    if addresses.len() != contacts.len() {
+        faults.add(&pointer, "an address is repeated");
+    }
+    Some(contacts)
+}
+
+fn contact(value: &Value, pointer: &str, faults: &mut Faults) -> Option<ContactGiven> {
+    let mut fields = Fields::of(value, pointer, faults)?;
+    let email = fields.parsed::<EmailAddress>("email", faults);
+    let language = fields.parsed("language", faults);
+    let role = fields.parsed("role", faults);
+    fields.finish(faults);
+    Some(ContactGiven { email: email?, language: language?, role: role? })
+}
+
+fn pins(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Option<BTreeSet<SpkiPin>>> {
+    let mut fields = Fields::of(value, pointer, faults)?;
+    let pins = set::<SpkiPin>(&mut fields, "spki_sha256", Presence::Required, faults);
+    fields.finish(faults);
+    pins
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
+}
+
+/// A set of texts: 1 to 32 of them, none repeated. `Some(None)` when it is absent and may be.
+fn set<T: FromStr<Err: ToString> + Ord>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    presence: Presence,
+    faults: &mut Faults,
+) -> Option<Option<BTreeSet<T>>> {
+    let pointer = fields.pointer_to(name);
+    if presence == Presence::Required {
+        fields.required(name, faults)?;
+    } else if fields.value(name).is_none() {
+        return Some(None);
+    }
+    let items = fields.array(name, faults)?;
+    if items.is_empty() || items.len() > 32 {
+        faults.add(&pointer, "must hold 1 to 32 items");
+        return None;
+    }
+    let mut set = BTreeSet::new();
+    let mut whole = true;
+    for (pointer, item) in items {
+        let item = parse_text::<T>(item, &pointer, faults);
+        let new = item.map(|item| set.insert(item));
+        if new == Some(false) {
+            faults.add(&pointer, "is repeated");
+        }
+        whole &= new == Some(true);
+    }
+    whole.then_some(Some(set))
+}
+
+fn order(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<OrderData> {
+    let application = fields.parsed("application_id", faults);
+    let reason = fields.parsed("reason", faults);
+    let case = fields.optional("case", faults);
+    Some(OrderData { application: application?, reason: reason?, case: case? })
+}
+
+/// `compromised: true`, or `grace_seconds`, or neither for the agency's usual grace.
+fn replacement(fields: &mut Fields<'_>, policy: &Policy, faults: &mut Faults) -> Option<Replacement> {
+    let compromised = match fields.value("compromised") {
+        None => false,
+        Some(Value::Bool(compromised)) => *compromised,
+        Some(_) => {
+            faults.add(&fields.pointer_to("compromised"), "must be true or false");
+            return None;
+        }
+    };
+    let pointer = fields.pointer_to("grace_seconds");
+    let grace = match fields.value("grace_seconds") {
+        None => None,
+        Some(value) => match value.as_u64().and_then(|seconds| u32::try_from(seconds).ok()) {
+            Some(seconds) => Some(seconds),
+            None => {
+                faults.add(&pointer, "must be a whole number of seconds");
+                return None;
+            }
+        },
+    };
+    if grace.is_some_and(|seconds| Duration::from_secs(seconds.into()) > policy.grace_max) {
+        faults.add(&pointer, format_args!("must be at most {} seconds", policy.grace_max.as_secs()));
+        return None;
+    }
+    match (compromised, grace) {
+        (true, None) => Some(Replacement::Compromised),
+        (true, Some(_)) => {
+            faults.add(&pointer, "cannot go with compromised: the old credential ends at once");
+            None
+        }
+        (false, seconds) => {
+            let usual = u32::try_from(policy.grace.as_secs()).unwrap_or(u32::MAX);
+            Some(Replacement::GraceSeconds(seconds.unwrap_or(usual)))
+        }
+    }
+}
