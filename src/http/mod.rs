@@ -1,3 +1,4 @@
 //! The doors: listeners, who is calling, what he may ask.
 
+pub mod client;
 pub mod event;

@@ -64,10 +64,13 @@ impl Command for Expire {
     }
 }
 
-/// Clears up one client after a crash, before anything listens: a version whose mail has no answer on record is void.
+/// Clears up one client after a crash, before anything listens, or at the end of a stop: a version whose mail has no
+/// answer on record is void.
 pub struct Recover {
     /// The client.
     pub application: ApplicationId,
+    /// `Crashed` or `Stopped`.
+    pub cause: AbandonCause,
     /// Spreads the next attempt.
     pub jitter: u8,
     /// The agency's numbers.
@@ -90,7 +93,7 @@ impl Command for Recover {
         let client: &Client = state.client().ok_or(NothingDue)?;
         let left_behind = client.on_its_way().filter(|credential| credential.state == CredentialState::Generated);
         let credential = left_behind.ok_or(NothingDue)?;
-        let cause = AbandonCause::Crashed;
+        let cause = self.cause;
         let attempts = client.issuance.attempts;
         let facts = vec![
             (Subject::of_credential(client, credential), Fact::CredentialAbandoned(CredentialAbandoned { cause })),

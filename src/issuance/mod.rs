@@ -6,10 +6,13 @@
 pub mod approve;
 pub mod collect;
 pub mod confirm;
+pub mod deliver;
+pub mod desk;
 pub mod expire;
 pub mod generate;
 pub mod notify;
 pub mod order;
+pub mod post;
 pub mod recipient;
 pub mod reissue;
 pub mod retry;

@@ -41,7 +41,7 @@ pub struct Settle {
     /// Spreads the next attempt.
     pub jitter: u8,
     /// Ids for the notices that follow.
-    pub notices: NoticeIds,
+    pub notices: Arc<NoticeIds>,
     /// The agency's numbers.
     pub policy: Arc<Policy>,
 }

@@ -1,0 +1,339 @@
+//! One attempt to bring a credential to its recipient: the relay accepts the mailbox, the secret is made, what is kept
+//! of it goes on record, the mail leaves, and what the relay said goes on record.
+//!
+//! A crash anywhere in here needs no memory of it: what has no answer on record is abandoned at the next start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::Desk;
+use super::generate::{Bundle, Generated, MailShares};
+use super::notify::{NoticeOutcome, SettleNotice};
+use super::retry::Setback;
+use super::settle::{Outcome, Settle};
+use crate::domain::approval::Organisation;
+use crate::domain::client::Client;
+use crate::domain::contact::{Contact, Role};
+use crate::domain::credential::AbandonCause;
+use crate::domain::ids::{ApplicationId, Environment, IssuanceId, NoticeId};
+use crate::domain::name::Name;
+use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, Session, Verdict};
+use crate::platform::memory::Scrubbed;
+use crate::store::contract::{Command, Recorded, SubmitError};
+use crate::store::queries::ReadError;
+
+/// How long to wait before something that could not be put on record is tried again.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the agency's mails say of itself.
+pub struct Letterhead {
+    /// Who writes.
+    pub agency: Agency,
+    /// Where part 2 is, per environment.
+    pub pickup: BTreeMap<Environment, PickupUrl>,
+}
+
+/// Takes mails to the relay.
+#[derive(Clone)]
+pub struct Courier {
+    desk: Arc<Desk>,
+    letterhead: Arc<Letterhead>,
+}
+
+/// What became of one errand, for the one who keeps the sessions.
+pub struct Done {
+    /// The session, when it can be used again.
+    pub session: Option<Session>,
+    /// The relay could not be talked to, so the errand has not begun and is still due.
+    pub again: bool,
+}
+
+impl Done {
+    fn with(session: Option<Session>) -> Self {
+        Self { session, again: false }
+    }
+}
+
+/// Everything that a mail about one client needs.
+struct Addressee {
+    client: Client,
+    contacts: Vec<Contact>,
+    organisation: Option<Organisation>,
+}
+
+impl Courier {
+    /// Works for this desk, under this letterhead.
+    pub fn new(desk: Arc<Desk>, letterhead: Arc<Letterhead>) -> Self {
+        Self { desk, letterhead }
+    }
+
+    /// The desk that it works for.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// Makes one attempt at one order.
+    pub async fn deliver(&self, session: Session, application: ApplicationId, issuance: IssuanceId) -> Done {
+        let addressee = match self.addressee(&application).await {
+            Ok(Some(addressee)) if addressee.client.issuance.id == issuance => addressee,
+            // Superseded between the queue and here.
+            Ok(_) => return Done::with(Some(session)),
+            Err(error) => return unread(session, &application, error),
+        };
+        let attempt = Attempt { courier: self, application, issuance };
+        // This is the task that sees plaintext: its stack is wiped at every pause.
+        Scrubbed::new(attempt.run(session, addressee)).await
+    }
+
+    /// Mails one notice.
+    pub async fn tell(&self, session: Session, application: ApplicationId, notice: NoticeId) -> Done {
+        let addressee = match self.addressee(&application).await {
+            Ok(Some(addressee)) => addressee,
+            Ok(None) => return Done::with(Some(session)),
+            Err(error) => return unread(session, &application, error),
+        };
+        let (session, outcome) = match self.notice(&addressee, notice) {
+            Some(mail) => match hand_over(session, mail).await {
+                Ok(sent) => sent,
+                Err(done) => return done,
+            },
+            None => (Some(session), NoticeOutcome::Dropped),
+        };
+        let settle = || SettleNotice {
+            application: application.clone(),
+            notice,
+            outcome,
+            jitter: self.desk.jitter(),
+            policy: Arc::clone(&self.desk.policy),
+        };
+        self.record(settle).await;
+        Done::with(session)
+    }
+
+    fn notice(&self, addressee: &Addressee, id: NoticeId) -> Option<OutgoingMail> {
+        let notice = addressee.client.notices.get(&id)?;
+        let contact = addressee.contacts.iter().find(|contact| contact.reference.id == notice.contact)?;
+        let of_notice = |credential: &&crate::domain::credential::Credential| credential.reference == notice.reference;
+        let window_ends =
+            addressee.client.credentials.values().find(of_notice).map(|credential| credential.window_ends);
+        let now = self.desk.clock.now();
+        let mail = NoticeMail {
+            to: contact.email.clone(),
+            language: contact.reference.language,
+            id,
+            kind: notice.what,
+            reference: notice.reference,
+            software: addressee.client.software.clone(),
+            organisation: addressee.organisation_name()?,
+            environment: addressee.client.environment,
+            written: now,
+            window_ends: window_ends.unwrap_or(now),
+            agency: self.letterhead.agency.clone(),
+        };
+        mail.write().map_err(|error| tracing::error!(notice = %id, %error, "a notice could not be written")).ok()
+    }
+
+    async fn addressee(&self, application: &ApplicationId) -> Result<Option<Addressee>, ReadError> {
+        let application = application.clone();
+        self.desk
+            .read(move |queries| {
+                let Some(view) = queries.client(&application)? else { return Ok(None) };
+                let contacts = queries.contacts(&application)?;
+                Ok(Some(Addressee { client: view.client, contacts, organisation: view.organisation }))
+            })
+            .await
+    }
+
+    /// Submits until it is on record. A refusal means that the order was overtaken: then there is nothing to record.
+    /// While the disk is full the version stays as it is; a stop or a crash now leaves it to the next start.
+    async fn record<C: Command>(&self, command: impl Fn() -> C) {
+        loop {
+            match self.desk.submit(command()).await {
+                Ok(recorded) => {
+                    recorded.into_answer();
+                    self.desk.work.notify_one();
+                    return;
+                }
+                Err(SubmitError::Refused(_)) => return,
+                Err(SubmitError::Unavailable(why)) => {
+                    tracing::warn!(%why, "what the relay said cannot be put on record yet; trying again");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+impl Addressee {
+    fn technical(&self) -> Option<&Contact> {
+        self.contacts.iter().find(|contact| contact.reference.role == Role::Technical)
+    }
+
+    fn organisation_name(&self) -> Option<Name> {
+        self.organisation.as_ref().map(|organisation| organisation.name.clone())
+    }
+}
+
+/// One attempt at one order.
+struct Attempt<'a> {
+    courier: &'a Courier,
+    application: ApplicationId,
+    issuance: IssuanceId,
+}
+
+impl Attempt<'_> {
+    async fn run(self, session: Session, addressee: Addressee) -> Done {
+        let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
+            tracing::error!(issuance = %self.issuance, "the technical contact was erased; the order needs a new one");
+            self.settle(None, Outcome::NoVersion(Setback::Permanent)).await;
+            return Done::with(Some(session));
+        };
+        let offered = match session.offer(&to).await {
+            Ok(offered) => offered,
+            Err((session, failure)) => return self.put_off(session, failure).await,
+        };
+        let desk = &self.courier.desk;
+        let made =
+            Bundle::make(&addressee.client, Arc::clone(&desk.policy), &desk.sealer, &*desk.random, desk.clock.now());
+        let (record, shares) = match made {
+            Ok(bundle) => bundle.into_parts(),
+            Err(error) => {
+                tracing::error!(issuance = %self.issuance, %error, "no secret could be made; the order stays queued");
+                return Done { session: offered.withdraw().await, again: true };
+            }
+        };
+        // A crash from here to the answer on record leaves a version that the next start abandons.
+        let recorded = match desk.submit(record).await {
+            Ok(recorded) => recorded,
+            Err(SubmitError::Refused(_)) => return Done::with(offered.withdraw().await),
+            Err(SubmitError::Unavailable(why)) => {
+                tracing::warn!(issuance = %self.issuance, %why, "no version can be put on record now");
+                return Done { session: offered.withdraw().await, again: true };
+            }
+        };
+        let (version, reference) = (recorded.answer().version, recorded.answer().reference);
+        let Some(mail) = self.write(&addressee, &to, shares, &recorded) else {
+            self.settle(Some(version), Outcome::Void(AbandonCause::MailRefused)).await;
+            return Done::with(offered.withdraw().await);
+        };
+        let (session, sent) = offered.send(mail).await;
+        let outcome = match sent {
+            Ok(receipt) => {
+                tracing::info!(issuance = %self.issuance, %reference, reply = %receipt.reply(), "the relay took the mail with part 1");
+                Outcome::Accepted
+            }
+            Err(failure) => {
+                self.warn(failure);
+                Outcome::Void(match failure.verdict() {
+                    Verdict::Later => AbandonCause::MailDeferred,
+                    Verdict::Never => AbandonCause::MailRefused,
+                    Verdict::Unknown => AbandonCause::MailUnknown,
+                })
+            }
+        };
+        self.settle(Some(version), outcome).await;
+        Done::with(session)
+    }
+
+    /// The relay did not take the recipient; no secret was made.
+    async fn put_off(&self, session: Option<Session>, failure: MailFailure) -> Done {
+        self.warn(failure);
+        match failure {
+            // The connection is gone or nobody can be trusted: that is about the relay, not about this order.
+            MailFailure::Unreachable { .. } | MailFailure::Untrusted(_) | MailFailure::Login(_) => {
+                return Done { session, again: true };
+            }
+            MailFailure::Deferred { .. }
+            | MailFailure::Refused { .. }
+            | MailFailure::Unknown { .. }
+            | MailFailure::Misaddressed => {}
+        }
+        let setback = match failure.verdict() {
+            Verdict::Never => Setback::Permanent,
+            Verdict::Later | Verdict::Unknown => Setback::Passing,
+        };
+        self.settle(None, Outcome::NoVersion(setback)).await;
+        Done::with(session)
+    }
+
+    fn write(
+        &self,
+        addressee: &Addressee,
+        to: &crate::domain::contact::EmailAddress,
+        shares: MailShares,
+        recorded: &Recorded<Generated>,
+    ) -> Option<OutgoingMail> {
+        let client = &addressee.client;
+        let letterhead = &self.courier.letterhead;
+        let language = addressee.technical()?.reference.language;
+        let mail = PartOne {
+            to: to.clone(),
+            language,
+            message_id: recorded.answer().message_id,
+            reference: recorded.answer().reference,
+            software: client.software.clone(),
+            organisation: addressee.organisation_name()?,
+            environment: client.environment,
+            apis: client.apis.clone(),
+            written: recorded.at(),
+            window_ends: recorded.answer().window_ends,
+            pickup: letterhead.pickup.get(&client.environment)?.clone(),
+            agency: letterhead.agency.clone(),
+            shares: shares.release(recorded)?,
+            replaces: client.issuance.replaces,
+        };
+        let failed = |error| tracing::error!(issuance = %self.issuance, %error, "the mail could not be written");
+        mail.write().map_err(failed).ok()
+    }
+
+    async fn settle(&self, version: Option<u32>, outcome: Outcome) {
+        let Ok(notices) = self.courier.desk.notice_ids() else {
+            // No random bytes: nothing more will be issued, and the next start clears this version up.
+            return;
+        };
+        let notices = Arc::new(notices);
+        let settle = || Settle {
+            application: self.application.clone(),
+            issuance: self.issuance,
+            version,
+            outcome,
+            jitter: self.courier.desk.jitter(),
+            notices: Arc::clone(&notices),
+            policy: Arc::clone(&self.courier.desk.policy),
+        };
+        self.courier.record(settle).await;
+    }
+
+    fn warn(&self, failure: MailFailure) {
+        if failure.is_alarm() {
+            tracing::error!(issuance = %self.issuance, %failure, "the relay must be looked at");
+        } else {
+            tracing::warn!(issuance = %self.issuance, %failure, "the mail with part 1 did not go out");
+        }
+    }
+}
+
+/// Offers and sends a notice. `Err`: the relay could not be talked to.
+async fn hand_over(session: Session, mail: OutgoingMail) -> Result<(Option<Session>, NoticeOutcome), Done> {
+    let (session, failure) = match session.offer(mail.to()).await {
+        Err((session, failure)) => (session, failure),
+        Ok(offered) => match offered.send(mail).await {
+            (session, Ok(_receipt)) => return Ok((session, NoticeOutcome::Accepted)),
+            (session, Err(failure)) => (session, failure),
+        },
+    };
+    if matches!(failure, MailFailure::Unreachable { .. } | MailFailure::Untrusted(_) | MailFailure::Login(_)) {
+        return Err(Done { session, again: true });
+    }
+    tracing::warn!(%failure, "a notice did not go out");
+    Ok(match failure.verdict() {
+        Verdict::Never => (session, NoticeOutcome::Dropped),
+        Verdict::Later | Verdict::Unknown => (session, NoticeOutcome::Deferred),
+    })
+}
+
+fn unread(session: Session, application: &ApplicationId, error: ReadError) -> Done {
+    tracing::error!(%application, %error, "an order cannot be read from the tables");
+    Done { session: Some(session), again: true }
+}

@@ -1,0 +1,234 @@
+//! The post room: finds what is due, keeps the sessions at the relay, and hands errands to them.
+//!
+//! Every courier keeps one session and runs one errand at a time, so the number of sessions bounds everything: the
+//! connections at the relay, the secrets in memory, and what a stop has to wait for.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::deliver::{Courier, Done};
+use super::desk::Desk;
+use super::expire::Expire;
+use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId};
+use crate::mail::{Relay, Session};
+use crate::store::contract::SubmitError;
+
+/// The queue is asked again at least this often: another node may have put something into it.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+
+/// After the relay could not be talked to, the first and the longest wait before it is tried again.
+const RELAY_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
+
+/// How many errands are read ahead of each session.
+const READ_AHEAD: usize = 16;
+
+/// Something to take to the relay.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Errand {
+    Deliver(ApplicationId, IssuanceId),
+    Tell(ApplicationId, NoticeId),
+}
+
+/// The post room of one daemon.
+pub struct PostRoom {
+    courier: Courier,
+    relay: Relay,
+    sessions: usize,
+    stop: watch::Receiver<bool>,
+}
+
+impl PostRoom {
+    /// With this many sessions at most.
+    pub fn new(courier: Courier, relay: Relay, sessions: usize, stop: watch::Receiver<bool>) -> Self {
+        Self { courier, relay, sessions, stop }
+    }
+
+    /// Works until it is told to stop; then every errand that has begun is finished before this returns.
+    pub async fn run(self) {
+        let (errands, waiting) = mpsc::channel(self.sessions * READ_AHEAD);
+        let (finished, done) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let mut couriers = JoinSet::new();
+        for _ in 0..self.sessions {
+            let round = Round {
+                courier: self.courier.clone(),
+                relay: self.relay.clone(),
+                waiting: Arc::clone(&waiting),
+                finished: finished.clone(),
+                stop: self.stop.clone(),
+            };
+            couriers.spawn(round.run());
+        }
+        dispatch(Arc::clone(self.courier.desk()), errands, done, self.stop, self.sessions * READ_AHEAD).await;
+        while couriers.join_next().await.is_some() {}
+    }
+}
+
+/// Finds what is due and hands each errand out once.
+async fn dispatch(
+    desk: Arc<Desk>,
+    errands: mpsc::Sender<Errand>,
+    mut done: mpsc::UnboundedReceiver<Errand>,
+    mut stop: watch::Receiver<bool>,
+    ahead: usize,
+) {
+    let mut out: HashSet<Errand> = HashSet::new();
+    let mut ready: VecDeque<Errand> = VecDeque::new();
+    let mut time_looked_at = None;
+    loop {
+        while let Ok(errand) = done.try_recv() {
+            out.remove(&errand);
+        }
+        if time_looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_AT_LEAST_EVERY) {
+            time_looked_at = Some(Instant::now());
+            expire_due(&desk).await;
+        }
+        // Read ahead by the half, so that the tables are asked once for many errands.
+        if ready.is_empty() && out.len() <= ahead / 2 {
+            ready = look(&desk, &out, ahead).await;
+        }
+        while let Some(errand) = ready.pop_front() {
+            let Ok(place) = errands.try_reserve() else {
+                ready.push_front(errand);
+                break;
+            };
+            out.insert(errand.clone());
+            place.send(errand);
+        }
+        let room_for_more = out.len() <= ahead / 2;
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            finished = done.recv() => { if let Some(errand) = finished { out.remove(&errand); } }
+            () = desk.work.notified(), if room_for_more => {}
+            () = tokio::time::sleep(LOOK_AT_LEAST_EVERY) => {}
+        }
+    }
+}
+
+/// What is due and not out already: deliveries before notices.
+async fn look(desk: &Desk, out: &HashSet<Errand>, ahead: usize) -> VecDeque<Errand> {
+    let now = desk.clock.now();
+    let limit = u32::try_from(out.len() + ahead).unwrap_or(u32::MAX);
+    let found =
+        desk.read(move |queries| Ok((queries.due_issuances(now, limit)?, queries.due_notices(now, limit)?))).await;
+    match found {
+        Ok((issuances, notices)) => {
+            let deliveries = issuances.into_iter().map(|(application, id)| Errand::Deliver(application, id));
+            let notices = notices.into_iter().map(|(application, id)| Errand::Tell(application, id));
+            deliveries.chain(notices).filter(|errand| !out.contains(errand)).take(ahead).collect()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the queue cannot be read");
+            VecDeque::new()
+        }
+    }
+}
+
+/// Windows that have closed and graces that have ended.
+async fn expire_due(desk: &Desk) {
+    let now = desk.clock.now();
+    let due = match desk.read(move |queries| queries.due_deadlines(now, 256)).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::error!(%error, "deadlines cannot be read");
+            return;
+        }
+    };
+    for application in due {
+        match desk.submit(Expire { application }).await {
+            Ok(recorded) => recorded.into_answer(),
+            Err(SubmitError::Refused(_)) => {}
+            Err(SubmitError::Unavailable(why)) => {
+                tracing::warn!(%why, "a deadline cannot be put on record yet");
+                return;
+            }
+        }
+    }
+}
+
+/// One courier's life: an errand, a session for it, the errand done.
+struct Round {
+    courier: Courier,
+    relay: Relay,
+    waiting: Arc<Mutex<mpsc::Receiver<Errand>>>,
+    finished: mpsc::UnboundedSender<Errand>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Round {
+    async fn run(mut self) {
+        let mut kept = None;
+        let mut wait = RELAY_AGAIN.0;
+        while let Some(errand) = self.next().await {
+            let done = match self.session(kept.take()).await {
+                Some(session) => self.carry(session, errand.clone()).await,
+                None => Done { session: None, again: true },
+            };
+            kept = done.session;
+            // The dispatcher may hand it out again from now on, if it is still due.
+            let _ = self.finished.send(errand);
+            if done.again {
+                // The relay or the disk is at fault: every errand would fare the same.
+                self.pause(wait).await;
+                wait = (wait * 2).min(RELAY_AGAIN.1);
+            } else {
+                wait = RELAY_AGAIN.0;
+            }
+        }
+        if let Some(session) = kept {
+            session.close().await;
+        }
+    }
+
+    /// The next errand, or none when it is time to stop.
+    async fn next(&mut self) -> Option<Errand> {
+        if *self.stop.borrow() {
+            return None;
+        }
+        let waiting = Arc::clone(&self.waiting);
+        let mut waiting = waiting.lock().await;
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => None,
+            errand = waiting.recv() => errand,
+        }
+    }
+
+    /// The kept session if it still lives, otherwise a new one.
+    async fn session(&mut self, kept: Option<Session>) -> Option<Session> {
+        if let Some(session) = kept
+            && let Some(session) = session.if_alive().await
+        {
+            return Some(session);
+        }
+        match self.relay.connect().await {
+            Ok(session) => Some(session),
+            Err(failure) if failure.is_alarm() => {
+                tracing::error!(%failure, "the relay must be looked at; nothing is mailed meanwhile");
+                None
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "the relay cannot be reached; nothing is mailed meanwhile");
+                None
+            }
+        }
+    }
+
+    async fn carry(&self, session: Session, errand: Errand) -> Done {
+        match errand {
+            Errand::Deliver(application, issuance) => self.courier.deliver(session, application, issuance).await,
+            Errand::Tell(application, notice) => self.courier.tell(session, application, notice).await,
+        }
+    }
+
+    async fn pause(&mut self, wait: Duration) {
+        tokio::select! {
+            _ = self.stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
