@@ -60,8 +60,8 @@ impl fmt::Display for Name {
 
 serde_as_text!(Name);
 
-/// An allow-list by general category. Cf (format) holds the bidirectional controls and the zero-width characters.
-fn may_be_shown(character: char) -> bool {
+/// Whether a character controls nothing: an allow-list by general category. Cf (format) holds the bidirectional controls and the zero-width characters.
+pub fn may_be_shown(character: char) -> bool {
     use GeneralCategory as G;
     match character.general_category() {
         G::UppercaseLetter | G::LowercaseLetter | G::TitlecaseLetter | G::ModifierLetter | G::OtherLetter => true,

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// From milliseconds since the epoch. `None` outside the years 1970 to 9999, which RFC 3339 can write.
     pub fn from_millis(millis: i64) -> Option<Self> {
         const YEAR_10000: i64 = 253_402_300_800_000;
