@@ -1,0 +1,383 @@
+//! Our own way to the relay: TCP without delay, TLS with checks that nobody can turn off, STARTTLS on the bare socket,
+//! and an end to every wait. What comes out is a talk with the relay through the SMTP library, one command and one reply
+//! at a time.
+//!
+//! The library's own transport is not used: it reads what was slipped in before TLS as if it had come through TLS, waits
+//! without end where a server is silent, and leaves 40 ms of TCP delay in each mail (FAULTS, finding 3).
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::failure::{Alarm, CertificateFault, Fault, LoginFault, MailFailure, Phase, Trouble};
+use super::guard::{GuardedStream, Watch};
+use super::reply::{ReplyCode, ReplyScanner, Violation};
+use super::settings::{Deadlines, Login, RelaySettings, Security};
+
+/// The end of one call: no phase of it lasts longer than its own time, nor past the end of the whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    deadlines: Deadlines,
+    end: Instant,
+}
+
+impl Limit {
+    pub(super) fn starting_now(deadlines: Deadlines) -> Self {
+        Self {
+            deadlines,
+            end: Instant::now() + deadlines.overall,
+        }
+    }
+
+    fn within(&self, phase: Duration) -> Instant {
+        self.end.min(Instant::now() + phase)
+    }
+
+    fn reply(&self) -> Instant {
+        self.within(self.deadlines.reply)
+    }
+
+    fn connect(&self) -> Instant {
+        self.within(self.deadlines.connect)
+    }
+
+    fn acceptance(&self) -> Instant {
+        self.within(self.deadlines.acceptance)
+    }
+}
+
+/// A talk with the relay, inside TLS, after EHLO.
+pub(super) struct Wire {
+    smtp: AsyncSmtpConnection,
+    watch: Arc<Watch>,
+}
+
+impl Wire {
+    /// Connects, as far as EHLO and the login.
+    pub(super) async fn open(
+        settings: &RelaySettings,
+        name: ServerName<'static>,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Self, MailFailure> {
+        let limit = Limit::starting_now(settings.deadlines);
+        let mut socket = connect(settings, &limit).await?;
+        let peer = socket
+            .peer_addr()
+            .map_err(|_| Fault::Broken(Trouble::Closed).at(Phase::Connect))?;
+        let stream = match settings.security {
+            Security::ImplicitTls => {
+                let mut stream = handshake(socket, name, tls, &limit).await?;
+                banner(&mut stream, &limit).await?;
+                stream
+            }
+            Security::StartTls => {
+                start_tls(&mut socket, &settings.hello, &limit).await?;
+                handshake(socket, name, tls, &limit).await?
+            }
+        };
+        let mut wire = Self::hello(stream, peer, &settings.hello, &limit).await?;
+        if let Some(login) = &settings.login {
+            wire.log_in(login, &limit).await?;
+        }
+        Ok(wire)
+    }
+
+    async fn hello(
+        stream: TlsStream<TcpStream>,
+        peer: SocketAddr,
+        hello: &str,
+        limit: &Limit,
+    ) -> Result<Self, MailFailure> {
+        let watch = Arc::new(Watch::default());
+        let guarded = Box::new(GuardedStream::new(stream, peer, watch.clone()));
+        let name = ClientId::Domain(hello.to_owned());
+        let connecting = AsyncSmtpConnection::connect_with_transport(guarded, &name);
+        let smtp = match timeout_at(limit.reply(), connecting).await {
+            Ok(Ok(smtp)) => smtp,
+            Ok(Err(error)) => return Err(fault(&watch, &error).at(Phase::Hello)),
+            Err(_) => return Err(timed_out(&watch).at(Phase::Hello)),
+        };
+        Ok(Self { smtp, watch })
+    }
+
+    /// RFC 4954. PLAIN or LOGIN, inside TLS, once.
+    async fn log_in(&mut self, login: &Login, limit: &Limit) -> Result<(), MailFailure> {
+        let mechanisms = [Mechanism::Plain, Mechanism::Login];
+        if self.smtp.server_info().get_auth_mechanism(&mechanisms).is_none() {
+            return Err(MailFailure::Login(LoginFault::NotOffered));
+        }
+        let credentials = Credentials::new(login.username.clone(), login.password.expose_secret().to_owned());
+        let answer = timeout_at(limit.reply(), self.smtp.auth(&mechanisms, &credentials)).await;
+        let asked_for_more = self.watch.seen().reply.is_some_and(|reply| reply.code == 334);
+        match judge(&self.watch, answer, &[235]) {
+            Ok(_) => Ok(()),
+            Err(Fault::Said(reply)) if reply.is_permanent() => Err(MailFailure::Login(LoginFault::Refused(reply))),
+            Err(Fault::Broken(Trouble::Closed | Trouble::Garbled | Trouble::Unexpected(_))) if asked_for_more => {
+                Err(MailFailure::Login(LoginFault::Challenge))
+            }
+            Err(fault) => Err(fault.at(Phase::Login)),
+        }
+    }
+
+    /// One command, which ends with CR LF, and its reply, which must be one of `expected`.
+    pub(super) async fn ask(
+        &mut self,
+        command: impl Display,
+        expected: &[u16],
+        limit: &Limit,
+    ) -> Result<ReplyCode, Fault> {
+        let answer = timeout_at(limit.reply(), self.smtp.command(command)).await;
+        judge(&self.watch, answer, expected)
+    }
+
+    /// The mail itself and the final reply. Only 250 is success (RFC 5321, section 4.3.2).
+    pub(super) async fn hand_over(&mut self, mail: &[u8], limit: &Limit) -> Result<ReplyCode, Fault> {
+        let answer = timeout_at(limit.acceptance(), self.smtp.message(mail)).await;
+        judge(&self.watch, answer, &[250])
+    }
+}
+
+/// What an answer amounts to. A success needs three to agree: the deadline, the library, and what the watch saw.
+fn judge<T>(
+    watch: &Watch,
+    answer: Result<Result<Response, SmtpError>, T>,
+    expected: &[u16],
+) -> Result<ReplyCode, Fault> {
+    match answer {
+        Err(_) => Err(timed_out(watch)),
+        Ok(Err(error)) => Err(fault(watch, &error)),
+        Ok(Ok(_)) => match watch.seen().reply {
+            Some(reply) if expected.contains(&reply.code) => Ok(reply),
+            Some(reply) => Err(Fault::Broken(Trouble::Unexpected(reply))),
+            None => Err(Fault::Broken(Trouble::Garbled)),
+        },
+    }
+}
+
+fn timed_out(watch: &Watch) -> Fault {
+    Fault::Broken(watch.seen().violation.map_or(Trouble::TimedOut, Trouble::from))
+}
+
+fn fault(watch: &Watch, error: &SmtpError) -> Fault {
+    let seen = watch.seen();
+    if let Some(violation) = seen.violation {
+        return Fault::Broken(violation.into());
+    }
+    // The library says QUIT after some failures, so the reply that the watch saw last may be a later one.
+    if let Some(code) = error.status().map(u16::from) {
+        return Fault::Said(
+            seen.reply
+                .filter(|reply| reply.code == code)
+                .unwrap_or(ReplyCode::bare(code)),
+        );
+    }
+    match seen.reply {
+        // The code was read, only the library could not make sense of the text.
+        Some(reply) if reply.is_transient() || reply.is_permanent() => Fault::Said(reply),
+        Some(_) => Fault::Broken(Trouble::Garbled),
+        None => Fault::Broken(Trouble::Closed),
+    }
+}
+
+async fn connect(settings: &RelaySettings, limit: &Limit) -> Result<TcpStream, MailFailure> {
+    let unreachable = |trouble| MailFailure::Unreachable {
+        phase: Phase::Connect,
+        trouble,
+    };
+    let end = limit.connect();
+    let looked_up = timeout_at(end, tokio::net::lookup_host((settings.host.as_str(), settings.port))).await;
+    let addresses: Vec<SocketAddr> = match looked_up {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(_)) => return Err(unreachable(Trouble::Name)),
+        Err(_) => return Err(unreachable(Trouble::TimedOut)),
+    };
+    let socket = match timeout_at(end, TcpStream::connect(addresses.as_slice())).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(_)) => return Err(unreachable(Trouble::NoAnswer)),
+        Err(_) => return Err(unreachable(Trouble::TimedOut)),
+    };
+    socket.set_nodelay(true).map_err(|_| unreachable(Trouble::Closed))?;
+    Ok(socket)
+}
+
+async fn handshake(
+    socket: TcpStream,
+    name: ServerName<'static>,
+    tls: Arc<ClientConfig>,
+    limit: &Limit,
+) -> Result<TlsStream<TcpStream>, MailFailure> {
+    match timeout_at(limit.connect(), TlsConnector::from(tls).connect(name, socket)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(distrust(&error)),
+        Err(_) => Err(Fault::Broken(Trouble::TimedOut).at(Phase::Tls)),
+    }
+}
+
+/// A handshake that went wrong is an alarm; a connection that went away during one is not.
+fn distrust(error: &io::Error) -> MailFailure {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        None => Fault::Broken(Trouble::Closed).at(Phase::Tls),
+        Some(rustls::Error::InvalidCertificate(fault)) => MailFailure::Untrusted(Alarm::Certificate(fault.into())),
+        Some(_) => MailFailure::Untrusted(Alarm::Handshake),
+    }
+}
+
+impl From<&CertificateError> for CertificateFault {
+    fn from(error: &CertificateError) -> Self {
+        use CertificateError as E;
+        // The library's list is open, so the rest is one kind. A self-signed certificate has an unknown issuer.
+        if matches!(error, E::NotValidForName | E::NotValidForNameContext { .. }) {
+            Self::WrongName
+        } else if matches!(error, E::Expired | E::ExpiredContext { .. }) {
+            Self::Expired
+        } else if matches!(error, E::NotValidYet | E::NotValidYetContext { .. }) {
+            Self::NotYetValid
+        } else if matches!(error, E::UnknownIssuer) {
+            Self::UnknownIssuer
+        } else {
+            Self::Other
+        }
+    }
+}
+
+async fn banner(stream: &mut (impl AsyncRead + Unpin), limit: &Limit) -> Result<(), MailFailure> {
+    let (reply, _) = read_reply(stream, limit.reply())
+        .await
+        .map_err(|fault| fault.at(Phase::Banner))?;
+    expect(reply, 220).map_err(|fault| fault.at(Phase::Banner))
+}
+
+/// RFC 3207 on the bare socket. When it returns, nothing but the 220 has been read, and nothing more lies on the socket.
+async fn start_tls(socket: &mut TcpStream, hello: &str, limit: &Limit) -> Result<(), MailFailure> {
+    let (reply, _) = clear_reply(socket, Phase::Banner, limit).await?;
+    expect(reply, 220).map_err(|fault| fault.at(Phase::Banner))?;
+
+    clear_command(socket, &format!("EHLO {hello}\r\n"), Phase::Hello, limit).await?;
+    let (reply, text) = clear_reply(socket, Phase::Hello, limit).await?;
+    expect(reply, 250).map_err(|fault| fault.at(Phase::Hello))?;
+    if !offers_start_tls(&text) {
+        return Err(MailFailure::Untrusted(Alarm::StartTlsMissing));
+    }
+
+    clear_command(socket, "STARTTLS\r\n", Phase::StartTls, limit).await?;
+    let (reply, _) = clear_reply(socket, Phase::StartTls, limit).await?;
+    if reply.code != 220 {
+        return Err(MailFailure::Untrusted(Alarm::StartTlsRefused(reply)));
+    }
+    // In TLS the client speaks first, so whatever lies here already was put here by somebody else. What arrives later
+    // reaches the handshake, which fails.
+    match socket.try_read(&mut [0; 1]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Ok(1..) => Err(MailFailure::Untrusted(Alarm::Injected)),
+        Ok(0) | Err(_) => Err(Fault::Broken(Trouble::Closed).at(Phase::StartTls)),
+    }
+}
+
+async fn clear_command(socket: &mut TcpStream, command: &str, phase: Phase, limit: &Limit) -> Result<(), MailFailure> {
+    match timeout_at(limit.reply(), socket.write_all(command.as_bytes())).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Fault::Broken(Trouble::Closed).at(phase)),
+        Err(_) => Err(Fault::Broken(Trouble::TimedOut).at(phase)),
+    }
+}
+
+/// A reply in clear. More than the one is not bad manners here but an attack (NO STARTTLS, CVE-2021-38084 and its kin).
+async fn clear_reply(socket: &mut TcpStream, phase: Phase, limit: &Limit) -> Result<(ReplyCode, Vec<u8>), MailFailure> {
+    read_reply(socket, limit.reply()).await.map_err(|fault| match fault {
+        Fault::Broken(Trouble::Surplus) => MailFailure::Untrusted(Alarm::Injected),
+        Fault::Broken(_) | Fault::Said(_) => fault.at(phase),
+    })
+}
+
+/// Exactly one reply, with its text for the eyes of this file only.
+async fn read_reply(stream: &mut (impl AsyncRead + Unpin), end: Instant) -> Result<(ReplyCode, Vec<u8>), Fault> {
+    let reading = async {
+        let (mut scanner, mut text) = (ReplyScanner::new(), Vec::with_capacity(512));
+        loop {
+            let before = text.len();
+            if stream
+                .read_buf(&mut text)
+                .await
+                .map_err(|_| Fault::Broken(Trouble::Closed))?
+                == 0
+            {
+                return Err(Fault::Broken(Trouble::Closed));
+            }
+            let fresh = text.get(before..).unwrap_or_default();
+            match scanner
+                .feed(fresh)
+                .map_err(|violation| Fault::Broken(violation.into()))?
+            {
+                None => {}
+                Some(complete) if complete.used < fresh.len() => return Err(Fault::Broken(Violation::Surplus.into())),
+                Some(complete) => return Ok((complete.reply, text)),
+            }
+        }
+    };
+    timeout_at(end, reading)
+        .await
+        .unwrap_or(Err(Fault::Broken(Trouble::TimedOut)))
+}
+
+fn expect(reply: ReplyCode, code: u16) -> Result<(), Fault> {
+    if reply.code == code {
+        Ok(())
+    } else if reply.is_transient() || reply.is_permanent() {
+        Err(Fault::Said(reply))
+    } else {
+        Err(Fault::Broken(Trouble::Unexpected(reply)))
+    }
+}
+
+/// Whether a line of the EHLO reply is the keyword, in any case (RFC 5321, section 4.1.1.1).
+fn offers_start_tls(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| line.get(4..))
+        .any(|keyword| keyword.trim_ascii_end().eq_ignore_ascii_case(b"STARTTLS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offer_of_starttls_is_a_keyword_of_its_own() {
+        assert!(offers_start_tls(b"250-relay\r\n250-starttls\r\n250 SIZE 1\r\n"));
+        assert!(offers_start_tls(b"250-relay\r\n250 STARTTLS\r\n"));
+        assert!(!offers_start_tls(b"250-relay STARTTLS\r\n250 XSTARTTLS\r\n"));
+    }
+
+    #[tokio::test]
+    async fn exactly_one_reply_is_read() {
+        let end = Instant::now() + Duration::from_secs(5);
+        let mut one: &[u8] = b"220-hello\r\n220 there\r\n";
+        assert_eq!(read_reply(&mut one, end).await.unwrap().0.code, 220);
+        let mut two: &[u8] = b"220 go\r\n250 ok\r\n";
+        assert_eq!(
+            read_reply(&mut two, end).await.unwrap_err(),
+            Fault::Broken(Trouble::Surplus)
+        );
+        let mut half: &[u8] = b"220 g";
+        assert_eq!(
+            read_reply(&mut half, end).await.unwrap_err(),
+            Fault::Broken(Trouble::Closed)
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! A finished mail, and the one way to finish it: headers that hold no part of a secret, text and HTML side by side,
+//! everything in seven bits. What the text says is in `part_one` and `notice`.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use lettre::Address;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, Message, MultiPart, MultiPartKind, SinglePart};
+use zeroize::Zeroizing;
+
+use super::header::{phrase, unstructured};
+use crate::domain::contact::EmailAddress;
+use crate::domain::name::Name;
+use crate::domain::time::Timestamp;
+
+/// The most bytes that a finished mail may have. A bundle of ten pairs makes about 20 KiB.
+const MAX_MAIL_BYTES: usize = 256 * 1024;
+
+/// Who writes.
+#[derive(Debug, Clone)]
+pub struct Agency {
+    /// Its name, in the `From` and in the text.
+    pub name: Name,
+    /// How people reach it: a telephone number, an address, a page.
+    pub contact: Name,
+    /// The `From` address. Its domain is in the Message-ID.
+    pub from: EmailAddress,
+}
+
+/// A mail as it goes over the wire. It may hold part 1 of a secret: it is wiped when dropped and not shown.
+#[must_use]
+pub struct OutgoingMail {
+    to: EmailAddress,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl OutgoingMail {
+    /// The one mailbox that it is written to.
+    pub fn to(&self) -> &EmailAddress {
+        &self.to
+    }
+
+    /// For the wire.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for OutgoingMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OutgoingMail")
+    }
+}
+
+/// The mail could not be put together. Nothing that it was made of is in the error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MailNotWritten {
+    /// An address that the domain takes and the mail library does not.
+    #[error("the mail library does not take the address")]
+    Address,
+    /// More keys than fit into a mail.
+    #[error("the mail would be larger than 256 KiB")]
+    TooLarge,
+    /// A template or the assembly failed.
+    #[error("the mail could not be put together")]
+    Assembly,
+}
+
+/// What every mail has.
+pub(super) struct Envelope<'a> {
+    pub(super) agency: &'a Agency,
+    pub(super) to: &'a EmailAddress,
+    /// The left part of the Message-ID.
+    pub(super) id: String,
+    pub(super) subject: String,
+    pub(super) sent: Timestamp,
+    /// As RFC 5646 writes it.
+    pub(super) language: &'static str,
+}
+
+/// Puts headers and the two forms of the text together.
+pub(super) fn finish(
+    envelope: Envelope<'_>,
+    text: Zeroizing<String>,
+    html: Zeroizing<String>,
+) -> Result<OutgoingMail, MailNotWritten> {
+    let Envelope {
+        agency,
+        to,
+        id,
+        subject,
+        sent,
+        language,
+    } = envelope;
+    // The boundary stands in no quoted-printable text, where `=` is followed by two digits or the end of the line.
+    let boundary = format!("=_{id}");
+    let parts = MultiPart::builder()
+        .kind(MultiPartKind::Alternative)
+        .boundary(boundary)
+        .singlepart(part(ContentType::TEXT_PLAIN, text)?)
+        .singlepart(part(ContentType::TEXT_HTML, html)?);
+    let message = Message::builder()
+        .raw_header(from_header(agency))
+        .to(Mailbox::new(None, address(to)?))
+        .raw_header(HeaderValue::dangerous_new_pre_encoded(
+            name("Subject"),
+            String::new(),
+            unstructured(&subject),
+        ))
+        .date(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(sent.millis()).unwrap_or(0)))
+        .message_id(Some(format!("<{id}@{}>", agency.from.domain())))
+        // RFC 3834, section 5: nobody's absence note should answer this.
+        .raw_header(HeaderValue::new(name("Auto-Submitted"), "auto-generated".to_owned()))
+        .raw_header(HeaderValue::new(name("Content-Language"), language.to_owned()))
+        .multipart(parts)
+        .map_err(|_| MailNotWritten::Assembly)?;
+    let bytes = Zeroizing::new(message.formatted());
+    if bytes.len() > MAX_MAIL_BYTES {
+        return Err(MailNotWritten::TooLarge);
+    }
+    Ok(OutgoingMail { to: to.clone(), bytes })
+}
+
+fn address(address: &EmailAddress) -> Result<Address, MailNotWritten> {
+    address.as_str().parse().map_err(|_| MailNotWritten::Address)
+}
+
+/// Quoted-printable always: a relay need not have 8BITMIME, and no line passes 76 characters.
+fn part(kind: ContentType, text: Zeroizing<String>) -> Result<SinglePart, MailNotWritten> {
+    // One copy that the library keeps; ours is wiped here, its own by the allocator.
+    let body = Body::new_with_encoding(String::from(text.as_str()), ContentTransferEncoding::QuotedPrintable)
+        .map_err(|_| MailNotWritten::Assembly)?;
+    Ok(SinglePart::builder().header(kind).body(body))
+}
+
+/// The library takes the sender for its own use from the plain form, and writes the encoded one.
+fn from_header(agency: &Agency) -> HeaderValue {
+    let from = format!("{} <{}>", phrase(agency.name.as_str()), agency.from);
+    HeaderValue::dangerous_new_pre_encoded(name("From"), agency.from.to_string(), from)
+}
+
+fn name(name: &'static str) -> HeaderName {
+    HeaderName::new_from_ascii_str(name)
+}

@@ -1,0 +1,163 @@
+//! Notices and receipts: mails that tell that something happened to a delivery. They hold no part of a secret.
+
+use askama::Template;
+
+use super::message::{Agency, Envelope, MailNotWritten, OutgoingMail, finish};
+use super::part_one::{environment_en, environment_sv, render, to_the_minute};
+use crate::domain::contact::{EmailAddress, Language};
+use crate::domain::ids::{Environment, NoticeId};
+use crate::domain::name::Name;
+use crate::domain::notice::NoticeKind;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+
+/// Everything that a notice says.
+#[derive(Debug, Clone)]
+pub struct NoticeMail {
+    /// To whom.
+    pub to: EmailAddress,
+    /// In which language.
+    pub language: Language,
+    /// Its id; the left part of the Message-ID.
+    pub id: NoticeId,
+    /// What happened.
+    pub kind: NoticeKind,
+    /// To which delivery.
+    pub reference: Reference,
+    /// For which software.
+    pub software: Name,
+    /// Whose.
+    pub organisation: Name,
+    /// Test or production.
+    pub environment: Environment,
+    /// When the mail is written.
+    pub written: Timestamp,
+    /// When the pickup window closes; told while it is open.
+    pub window_ends: Timestamp,
+    /// Who writes.
+    pub agency: Agency,
+}
+
+impl NoticeMail {
+    /// Writes the mail.
+    pub fn write(&self) -> Result<OutgoingMail, MailNotWritten> {
+        let place = match self.language {
+            Language::Sv => environment_sv(self.environment),
+            Language::En => environment_en(self.environment),
+        };
+        let view = View {
+            mail: self,
+            place,
+            window_ends: to_the_minute(self.window_ends),
+        };
+        let (text, html) = match self.language {
+            Language::Sv => (render(SvText { v: &view })?, render(SvHtml { v: &view })?),
+            Language::En => (render(EnText { v: &view })?, render(EnHtml { v: &view })?),
+        };
+        let envelope = Envelope {
+            agency: &self.agency,
+            to: &self.to,
+            id: self.id.to_string(),
+            subject: self.subject(place),
+            sent: self.written,
+            language: self.language.as_str(),
+        };
+        finish(envelope, text, html)
+    }
+
+    fn subject(&self, place: &str) -> String {
+        match self.language {
+            Language::Sv => {
+                let what = match self.kind {
+                    NoticeKind::Delivered => "del 1 är skickad",
+                    NoticeKind::Collected => "del 2 är hämtad",
+                    NoticeKind::Activated => "nycklarna gäller",
+                    NoticeKind::Ended => "nycklarna gäller inte längre",
+                };
+                format!(
+                    "API-nycklar till {} ({place}), leverans {}: {what}",
+                    self.software, self.reference
+                )
+            }
+            Language::En => {
+                let what = match self.kind {
+                    NoticeKind::Delivered => "part 1 has been sent",
+                    NoticeKind::Collected => "part 2 has been collected",
+                    NoticeKind::Activated => "the keys are active",
+                    NoticeKind::Ended => "the keys are no longer valid",
+                };
+                format!(
+                    "API keys for {} ({place}), delivery {}: {what}",
+                    self.software, self.reference
+                )
+            }
+        }
+    }
+}
+
+/// What the templates see.
+struct View<'a> {
+    mail: &'a NoticeMail,
+    place: &'static str,
+    window_ends: String,
+}
+
+macro_rules! page {
+    ($name:ident, $path:literal) => {
+        #[derive(Template)]
+        #[template(path = $path, config = "src/mail/templates/askama.toml")]
+        struct $name<'a> {
+            v: &'a View<'a>,
+        }
+    };
+}
+
+page!(SvText, "notice.sv.txt");
+page!(SvHtml, "notice.sv.html");
+page!(EnText, "notice.en.txt");
+page!(EnHtml, "notice.en.html");
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+
+    fn as_read(kind: NoticeKind, language: Language) -> String {
+        let notice = NoticeMail {
+            to: "registrator@exempel.se".parse().unwrap(),
+            language,
+            id: "019aaf5e-7b00-7000-8000-000000000002".parse().unwrap(),
+            kind,
+            reference: "K7QF-2M9D".parse().unwrap(),
+            software: "Ärendehanteraren & Co".parse().unwrap(),
+            organisation: "Exempel AB".parse().unwrap(),
+            environment: Environment::Test,
+            written: "2026-11-23T07:30:00.000Z".parse().unwrap(),
+            window_ends: "2026-12-07T08:00:00.000Z".parse().unwrap(),
+            agency: Agency {
+                name: "Exempelmyndigheten".parse().unwrap(),
+                contact: "010-123 45 67".parse().unwrap(),
+                from: "api@myndigheten.example".parse().unwrap(),
+            },
+        };
+        let mail = notice.write().unwrap();
+        let message = MessageParser::default().parse(mail.bytes()).unwrap();
+        assert!(
+            message
+                .body_html(0)
+                .unwrap()
+                .contains(&format!("<html lang=\"{language}\">"))
+        );
+        let (id, subject) = (message.message_id().unwrap(), message.subject().unwrap());
+        format!("{id}\n{subject}\n\n{}", message.body_text(0).unwrap()).replace('\r', "")
+    }
+
+    #[test]
+    fn every_notice_in_both_languages() {
+        let all = NoticeKind::ALL
+            .iter()
+            .flat_map(|kind| Language::ALL.iter().map(|language| as_read(*kind, *language)));
+        insta::assert_snapshot!(all.collect::<Vec<_>>().join("\n==========\n"));
+    }
+}
