@@ -15,6 +15,13 @@ use super::words::words_of;
 #[error("{0}")]
 pub struct BadId(&'static str);
 
+impl BadId {
+    /// With the rule that was broken, as a whole.
+    pub(crate) const fn new(rule: &'static str) -> Self {
+        Self(rule)
+    }
+}
+
 macro_rules! serde_as_text {
     ($name:ident) => {
         impl serde::Serialize for $name {

@@ -4,7 +4,11 @@
 //! so what has no field cannot get in. This room knows the domain and nothing else: no table, no socket, no file.
 
 pub mod actor;
+pub mod checkpoint;
 pub mod entry;
 pub mod fact;
 pub mod fold;
+pub mod key;
+pub mod proof;
 pub mod subject;
+pub mod tree;
