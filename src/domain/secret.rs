@@ -180,7 +180,7 @@ pub struct NotAProof;
 
 impl Proof {
     /// Reads the wire form.
-    pub fn parse(text: &str) -> Result<Self, NotAProof> {
+    fn parse(text: &str) -> Result<Self, NotAProof> {
         let mut bytes = [0; 32];
         let length = data_encoding::HEXLOWER.decode_len(text.len()).map_err(|_| NotAProof)?;
         if length != bytes.len() {
@@ -198,6 +198,14 @@ impl Proof {
     /// SHA-256 of the proof: what is stored beforehand and compared with.
     pub fn digest(&self) -> ProofDigest {
         ProofDigest::of(&self.0)
+    }
+}
+
+impl std::str::FromStr for Proof {
+    type Err = NotAProof;
+
+    fn from_str(text: &str) -> Result<Self, NotAProof> {
+        Self::parse(text)
     }
 }
 

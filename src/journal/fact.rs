@@ -8,6 +8,7 @@ use super::subject::Subject;
 use crate::domain::contact::ContactReference;
 use crate::domain::credential::{AbandonCause, EndCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, Pseudonym, SpkiPin};
+use crate::domain::event::EventType;
 use crate::domain::ids::{
     AgreementId, ApiName, ClientId, ContactId, Environment, EventKey, EventPart, Label, MessageId, NoticeId,
 };
@@ -191,7 +192,7 @@ data!(
         /// Its identity.
         event: EventKey,
         /// Its type.
-        r#type: EventPart,
+        r#type: EventType,
     }
 );
 data!(

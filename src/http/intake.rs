@@ -1,0 +1,238 @@
+//! The intake door: case systems post events and ask how an order is going. 202 means that the event is durable.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::Response;
+use super::caller::Sender;
+use super::event::data::{OrderData, Wanted, read};
+use super::event::envelope::{self, Envelope, NotPosted, Posted};
+use super::event::fields::Faults;
+use super::problem::Problem;
+use super::request::Authorised;
+use super::route::{Action, Methods, Route};
+use super::service::{Service, not_now, unavailable, unreadable};
+use super::{reply, view};
+use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
+use crate::issuance::approve::{ApproveRefusal, EventAnswer};
+use crate::issuance::order::{Order, OrderRefusal};
+use crate::journal::actor::Actor;
+use crate::journal::fact::{EventRefused, Fact};
+
+/// The largest body: a batch of a hundred large events.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The routes of this door.
+pub fn routes() -> Vec<Route<Service>> {
+    vec![
+        Route {
+            methods: Methods::Post,
+            pattern: "/v1/events",
+            body_bytes_max: BODY_BYTES_MAX,
+            action: Action::Intake(|service, request| Box::pin(post_events(service, request))),
+        },
+        Route {
+            methods: Methods::Get,
+            pattern: "/v1/issuances/{id}",
+            body_bytes_max: 0,
+            action: Action::Intake(|service, request| Box::pin(show_order(service, request))),
+        },
+        Route {
+            methods: Methods::Get,
+            pattern: "/v1/issuances",
+            body_bytes_max: 0,
+            action: Action::Intake(|service, request| Box::pin(list_orders(service, request))),
+        },
+    ]
+}
+
+/// What became of one event.
+#[derive(Debug, Serialize)]
+struct Taken {
+    status: &'static str,
+    issuance_id: IssuanceId,
+    application_id: ApplicationId,
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Serialize)]
+struct TakenOne {
+    event: EventKey,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<Taken>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    status: u16,
+    code: &'static str,
+}
+
+async fn post_events(service: Arc<Service>, mut request: Authorised<Sender>) -> Result<Response, Problem> {
+    service.intake_rate.take(&request.caller().certificate)?;
+    let body = request.read_body().await?;
+    let posted = envelope::read(request.headers(), &body).map_err(not_posted)?;
+    let sender = Arc::new(request.caller().clone());
+    match posted {
+        Posted::One(event) => {
+            let wanted = read_all(&service, std::slice::from_ref(&event))?.pop().ok_or_else(Problem::not_found)?;
+            let taken = take(&service, &sender, event, wanted).await?;
+            let location = format!("/v1/issuances/{}", taken.issuance_id);
+            let mut response = json(StatusCode::ACCEPTED, &taken)?;
+            if let Ok(location) = HeaderValue::try_from(location) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            Ok(response)
+        }
+        Posted::Batch(events) => take_batch(service, sender, events).await,
+    }
+}
+
+/// A batch is read as a whole before any event of it is taken; then each is taken by itself, all at once, so that they
+/// share a commit. 202 when all were accepted, 207 with the result of each otherwise.
+async fn take_batch(
+    service: Arc<Service>,
+    sender: Arc<Sender>,
+    events: Vec<Envelope>,
+) -> Result<Response, Problem> {
+    let wanted = read_all(&service, &events)?;
+    let mut under_way = Vec::with_capacity(events.len());
+    for (event, wanted) in events.into_iter().zip(wanted) {
+        let (service, sender) = (Arc::clone(&service), Arc::clone(&sender));
+        let key = event.identity.event.clone();
+        let taking = tokio::spawn(async move { take(&service, &sender, event, wanted).await });
+        under_way.push((key, taking));
+    }
+    let mut results = Vec::with_capacity(under_way.len());
+    let mut status = StatusCode::ACCEPTED;
+    for (event, taking) in under_way {
+        let outcome = taking.await.unwrap_or_else(|_| Err(Problem::unavailable(std::time::Duration::from_secs(5))));
+        results.push(match outcome {
+            Ok(accepted) => TakenOne { event, accepted: Some(accepted), refused: None },
+            Err(problem) => {
+                status = StatusCode::MULTI_STATUS;
+                let refused = Refused { status: problem.status().as_u16(), code: problem.code() };
+                TakenOne { event, accepted: None, refused: Some(refused) }
+            }
+        });
+    }
+    json(status, &results)
+}
+
+fn read_all(service: &Service, events: &[Envelope]) -> Result<Vec<Wanted>, Problem> {
+    let mut faults = Faults::default();
+    let read: Vec<_> = events.iter().map(|event| read(event, &service.desk.policy, &mut faults)).collect();
+    let wanted: Option<Vec<_>> = read.into_iter().collect();
+    match wanted {
+        Some(wanted) if faults.is_empty() => Ok(wanted),
+        Some(_) | None => Err(Problem::unprocessable(faults.into_vec())),
+    }
+}
+
+async fn take(service: &Service, sender: &Sender, event: Envelope, wanted: Wanted) -> Result<Taken, Problem> {
+    let actor = Actor::Sender { name: sender.name.clone(), certificate: sender.certificate };
+    let may = service.senders.get(&sender.name);
+    if !may.is_some_and(|types| types.contains(&event.kind)) {
+        let refused = EventRefused { event: event.identity.event, r#type: event.kind };
+        service.desk.note(actor, Fact::EventRefused(refused)).await.map_err(unavailable)?;
+        return Err(Problem::forbidden("type-not-allowed", "This sender may not post events of this type."));
+    }
+    let identity = event.identity;
+    let order = |data: OrderData, event| Order {
+        actor: actor.clone(),
+        application: data.application,
+        reason: data.reason,
+        case: data.case,
+        event: Some(event),
+    };
+    let answer = match wanted {
+        Wanted::Approval(requested) => {
+            service.desk.approve(actor, identity, *requested).await.map_err(|e| not_now(e, approve_refused))?
+        }
+        Wanted::Reissue(data, replaces) => {
+            let reissued = service.desk.reissue(order(data, identity), replaces).await;
+            reissued.map_err(|error| not_now(error, order_refused))?.event
+        }
+        Wanted::Revoke(data) => {
+            let revoked = service.desk.revoke(order(data, identity)).await;
+            revoked.map_err(|error| not_now(error, order_refused))?.event
+        }
+    };
+    match answer {
+        EventAnswer::Accepted { issuance, application } => {
+            Ok(Taken { status: "accepted", issuance_id: issuance, application_id: application })
+        }
+        EventAnswer::AlreadyIssued { issuance, application } => {
+            Ok(Taken { status: "already-issued", issuance_id: issuance, application_id: application })
+        }
+        EventAnswer::Conflict => Err(Problem::conflict(
+            "event-conflict",
+            "An event with this source and id was accepted before with another content. Give a new event a new id.",
+        )),
+    }
+}
+
+async fn show_order(service: Arc<Service>, request: Authorised<Sender>) -> Result<Response, Problem> {
+    service.intake_rate.take(&request.caller().certificate)?;
+    let id: IssuanceId = request.parameter("id").parse().map_err(|_| Problem::not_found())?;
+    let found = service.desk.read(move |queries| queries.issuance(id)).await.map_err(unreadable)?;
+    json(StatusCode::OK, &view::Order::of(found.ok_or_else(Problem::not_found)?))
+}
+
+async fn list_orders(service: Arc<Service>, request: Authorised<Sender>) -> Result<Response, Problem> {
+    service.intake_rate.take(&request.caller().certificate)?;
+    let query = request.query(&["application_id"])?;
+    let application: ApplicationId = query
+        .value("application_id")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Problem::bad_request("bad-query", "application_id must be given, in the form it was posted in."))?;
+    let found = service.desk.read(move |queries| queries.issuances_of(&application)).await.map_err(unreadable)?;
+    json(StatusCode::OK, &found.into_iter().map(view::Order::of).collect::<Vec<_>>())
+}
+
+fn not_posted(cause: NotPosted) -> Problem {
+    match cause {
+        NotPosted::ContentType => Problem::unsupported_media_type(
+            "application/cloudevents+json or application/cloudevents-batch+json, or application/json with ce- header fields",
+        ),
+        NotPosted::Json(what) => Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {what}.")),
+        NotPosted::Faults(faults) => Problem::unprocessable(faults),
+    }
+}
+
+fn approve_refused(refusal: ApproveRefusal) -> Problem {
+    match refusal {
+        ApproveRefusal::Differs => Problem::conflict(
+            "application-differs",
+            "The application has a client of another organisation or environment. An application has one client.",
+        ),
+        ApproveRefusal::NotLive => Problem::conflict(
+            "application-not-live",
+            "The application's client has no order under way and no credential that verifies. Order a re-issue.",
+        ),
+    }
+}
+
+fn order_refused(refusal: OrderRefusal) -> Problem {
+    match refusal {
+        OrderRefusal::UnknownClient => Problem::conflict("unknown-application", "No application of this id has a client."),
+        OrderRefusal::NothingToRevoke => {
+            Problem::conflict("nothing-to-revoke", "The client has no credential that verifies and none under way.")
+        }
+        OrderRefusal::GraceTooLong => {
+            Problem::conflict("grace-too-long", "The grace is longer than the agency's configuration allows.")
+        }
+    }
+}
+
+/// Answers are made of strings and numbers, so they always become JSON.
+pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Result<Response, Problem> {
+    reply::json(status, document).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer cannot be written out.")
+    })
+}

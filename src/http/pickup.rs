@@ -1,0 +1,349 @@
+//! The pickup door: an organisation's technicians fetch part 2 and confirm. Nothing is consumed by GET or HEAD, or by
+//! anyone without the right certificate; to everybody else a delivery does not exist.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::event::fields::{Faults, Fields, parse_text};
+use super::event::json as strict_json;
+use super::intake::json;
+use super::problem::Problem;
+use super::request::Authorised;
+use super::route::{Action, Methods, Route};
+use super::service::{Service, not_now, unreadable};
+use super::view::{Fetched, Key, Version, keys};
+use super::{Response, caller, reply};
+use crate::domain::credential::{AbandonCause, CredentialState, EndCause};
+use crate::domain::ids::{ApiName, ApplicationId, ClientId, Environment, Label};
+use crate::domain::name::Name;
+use crate::domain::reference::Reference;
+use crate::domain::secret::Proof;
+use crate::domain::time::Timestamp;
+use crate::issuance::confirm::{ConfirmAnswer, Receipt};
+use crate::issuance::recipient::{DeliveryRefusal, Recipient};
+use crate::store::queries::DeliveryView;
+
+/// A confirmation holds 64 digits for each of at most 32 labels.
+const CONFIRM_BYTES_MAX: usize = 16 * 1024;
+
+/// The routes of this door.
+pub fn routes() -> Vec<Route<Service>> {
+    vec![
+        Route {
+            methods: Methods::Get,
+            pattern: "/",
+            body_bytes_max: 0,
+            action: Action::Pickup(|_, _| Box::pin(async { Ok(welcome()) })),
+        },
+        Route {
+            methods: Methods::Get,
+            pattern: "/v1/deliveries",
+            body_bytes_max: 0,
+            action: Action::Pickup(|service, request| Box::pin(list(service, request))),
+        },
+        Route {
+            methods: Methods::Get,
+            pattern: "/v1/deliveries/{reference}",
+            body_bytes_max: 0,
+            action: Action::Pickup(|service, request| Box::pin(show(service, request))),
+        },
+        Route {
+            methods: Methods::Post,
+            pattern: "/v1/deliveries/{reference}/collect",
+            body_bytes_max: 0,
+            action: Action::Pickup(|service, request| Box::pin(collect(service, request))),
+        },
+        Route {
+            methods: Methods::Post,
+            pattern: "/v1/deliveries/{reference}/confirm",
+            body_bytes_max: CONFIRM_BYTES_MAX,
+            action: Action::Pickup(|service, request| Box::pin(confirm(service, request))),
+        },
+    ]
+}
+
+/// What awaits a recipient.
+#[derive(Debug, Serialize)]
+struct Delivery {
+    application_id: ApplicationId,
+    software: Name,
+    environment: Environment,
+    apis: Vec<ApiName>,
+    keys: Vec<Key>,
+    #[serde(flatten)]
+    version: Version,
+    earlier_fetches: Vec<Fetched>,
+}
+
+/// Part 2, and who had it before.
+#[derive(Serialize)]
+struct Collected<'a> {
+    reference: Reference,
+    fetch: u32,
+    fetches_left: u32,
+    window_ends: Timestamp,
+    shares: Vec<SharePart<'a>>,
+    earlier_fetches: Vec<Fetched>,
+}
+
+#[derive(Serialize)]
+struct SharePart<'a> {
+    label: &'a Label,
+    client_id: &'a ClientId,
+    share: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Confirmed {
+    reference: Reference,
+    application_id: ApplicationId,
+    state: &'static str,
+    active_since: Timestamp,
+    keys: BTreeMap<Label, ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_credential_until: Option<Timestamp>,
+}
+
+async fn list(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    let recipient = recipient(&service, &request)?;
+    let found = service
+        .desk
+        .read({
+            let (party, environment) = (recipient.party.clone(), recipient.environment);
+            move |queries| queries.deliveries(&party, environment)
+        })
+        .await
+        .map_err(unreadable)?;
+    let visible = found.into_iter().filter(|view| recipient.may_see(&view.client));
+    json(StatusCode::OK, &visible.map(Delivery::of).collect::<Vec<_>>())
+}
+
+async fn show(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    let recipient = recipient(&service, &request)?;
+    let reference = reference(&request)?;
+    let found = service.desk.read(move |queries| queries.delivery(reference)).await.map_err(unreadable)?;
+    let view = found.filter(|view| recipient.may_see(&view.client)).ok_or_else(Problem::not_found)?;
+    json(StatusCode::OK, &Delivery::of(view))
+}
+
+async fn collect(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    let recipient = recipient(&service, &request)?;
+    let reference = reference(&request)?;
+    // The door listens on TCP only, so there always is an address.
+    let network = request.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let picked_up =
+        service.desk.collect(recipient, reference, network).await.map_err(|error| not_now(error, refused))?;
+    let shares = picked_up.shares.iter();
+    let shares = shares.map(|(label, client_id, token)| SharePart { label, client_id, share: token.release() });
+    json(
+        StatusCode::OK,
+        &Collected {
+            reference,
+            fetch: picked_up.fetch,
+            fetches_left: picked_up.fetches_left,
+            window_ends: picked_up.window_ends,
+            shares: shares.collect(),
+            earlier_fetches: picked_up.earlier.iter().map(Fetched::from).collect(),
+        },
+    )
+}
+
+async fn confirm(service: Arc<Service>, mut request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    let recipient = recipient(&service, &request)?;
+    let reference = reference(&request)?;
+    if request.content_type().as_deref() != Some("application/json") {
+        return Err(Problem::unsupported_media_type("application/json"));
+    }
+    let body = request.read_body().await?;
+    let proofs = proofs(&body)?;
+    let answer = service.desk.confirm(recipient, reference, &proofs).await.map_err(|error| not_now(error, refused))?;
+    match answer {
+        ConfirmAnswer::Active(receipt) => json(StatusCode::OK, &Confirmed::of(receipt)),
+        ConfirmAnswer::Wrong { labels, left } => Err(wrong_proof(&labels, left)),
+    }
+}
+
+/// The route has authorised the caller's certificate; this takes one from its share and names the organisation as the
+/// journal does.
+fn recipient(service: &Service, request: &Authorised<caller::Recipient>) -> Result<Recipient, Problem> {
+    let caller = request.caller();
+    service.pickup_rate.take(&caller.certificate)?;
+    Ok(Recipient {
+        environment: caller.environment,
+        party: service.desk.pseudonyms.party(&caller.organisation),
+        certificate: caller.certificate,
+        key: caller.pin,
+    })
+}
+
+/// What is no reference is nothing that exists.
+fn reference(request: &Authorised<caller::Recipient>) -> Result<Reference, Problem> {
+    request.parameter("reference").parse().map_err(|_| Problem::not_found())
+}
+
+fn proofs(body: &[u8]) -> Result<BTreeMap<Label, Proof>, Problem> {
+    let value = strict_json::parse(body)
+        .map_err(|error| Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}.")))?;
+    let mut faults = Faults::default();
+    let mut proofs = BTreeMap::new();
+    if let Some(mut fields) = Fields::of(&value, "", &mut faults) {
+        match fields.required("proofs", &mut faults) {
+            Some(Value::Object(members)) => {
+                for (name, value) in members {
+                    let pointer = format!("/proofs/{}", name.replace('~', "~0").replace('/', "~1"));
+                    let label = name.parse::<Label>().map_err(|error| faults.add("/proofs", error));
+                    let proof = parse_text::<Proof>(value, &pointer, &mut faults);
+                    if let (Ok(label), Some(proof)) = (label, proof) {
+                        proofs.insert(label, proof);
+                    }
+                }
+            }
+            Some(_) => faults.add("/proofs", "must be an object: label → proof"),
+            None => {}
+        }
+        fields.finish(&mut faults);
+    }
+    if faults.is_empty() { Ok(proofs) } else { Err(Problem::unprocessable(faults.into_vec())) }
+}
+
+fn refused(refusal: DeliveryRefusal) -> Problem {
+    match refusal {
+        DeliveryRefusal::Unknown { .. } => Problem::not_found(),
+        DeliveryRefusal::NotYet => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-yet",
+            "The mail with part 1 is being handed over at this moment. Try again in a moment.",
+        )
+        .retry_after(std::time::Duration::from_secs(1)),
+        DeliveryRefusal::Gone(state) => gone(state),
+        DeliveryRefusal::Over => Problem::gone("over", "This delivery is over. Use the newest e-mail, or ask the agency."),
+        DeliveryRefusal::WindowClosed { at } => Problem::gone(
+            "window-closed",
+            format!("The time to pick this delivery up ended at {at}. Ask the agency for a new issue."),
+        ),
+        DeliveryRefusal::FetchesSpent { limit } => Problem::new(
+            StatusCode::FORBIDDEN,
+            "fetches-spent",
+            format!("Part 2 was fetched {limit} times, which is as often as it may be. If those were not you, tell the agency."),
+        ),
+        DeliveryRefusal::NotCollected => {
+            Problem::conflict("not-collected", "Part 2 was not fetched yet, so there is nothing to confirm.")
+        }
+        DeliveryRefusal::Labels { expected } => {
+            let expected: Vec<_> = expected.iter().map(Label::as_str).collect();
+            Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "wrong-labels",
+                format!("Send one proof for each key of the bundle, and no other: {}.", expected.join(", ")),
+            )
+        }
+    }
+}
+
+fn gone(state: CredentialState) -> Problem {
+    let (code, detail) = match state {
+        CredentialState::Generated | CredentialState::Mailed => ("over", "This delivery is over."),
+        CredentialState::Active { .. } => (
+            "confirmed",
+            "This delivery was confirmed and its credential is active. Part 2 is erased; if you lost the credential, ask the agency for a new issue.",
+        ),
+        CredentialState::Retiring { .. } => {
+            ("replaced", "This delivery was confirmed, and a newer credential has replaced it since.")
+        }
+        CredentialState::Abandoned { cause, .. } => abandoned(cause),
+        CredentialState::Ended { cause, .. } => ended(cause),
+    };
+    Problem::gone(code, detail)
+}
+
+fn abandoned(cause: AbandonCause) -> (&'static str, &'static str) {
+    match cause {
+        AbandonCause::Superseded => (
+            "superseded",
+            "A newer delivery has taken this one's place. Use the newer e-mail; GET /v1/deliveries shows its reference.",
+        ),
+        AbandonCause::Revoked => ("revoked", "The agency has taken this delivery back."),
+        AbandonCause::Unclaimed => {
+            ("unclaimed", "The time to pick this delivery up is over. Ask the agency for a new issue.")
+        }
+        AbandonCause::ProofsSpent => {
+            ("proofs-spent", "Too many wrong proofs were sent for this delivery. Ask the agency for a new issue.")
+        }
+        AbandonCause::MailDeferred
+        | AbandonCause::MailRefused
+        | AbandonCause::MailUnknown
+        | AbandonCause::Stopped
+        | AbandonCause::Crashed
+        | AbandonCause::Bounced => (
+            "mail-failed",
+            "The e-mail of this delivery did not go out cleanly, so it is void. A newer e-mail is on its way or has arrived; use that.",
+        ),
+    }
+}
+
+fn ended(cause: EndCause) -> (&'static str, &'static str) {
+    match cause {
+        EndCause::Revoked => ("revoked", "The agency has ended this credential."),
+        EndCause::Compromised => ("compromised", "This credential was ended because it had become known."),
+        EndCause::GraceEnded => ("replaced", "A newer credential has replaced this one."),
+        EndCause::Expired => ("expired", "This credential's life is over."),
+        EndCause::AgreementEnded => ("agreement-ended", "The agreement that this credential was issued under has ended."),
+    }
+}
+
+fn wrong_proof(labels: &[Label], left: u32) -> Problem {
+    let labels: Vec<_> = labels.iter().map(Label::as_str).collect();
+    let labels = labels.join(", ");
+    if left == 0 {
+        let detail = format!("The proof for {labels} is wrong, and it was the last try: the delivery is void. Ask the agency for a new issue.");
+        return Problem::gone("proofs-spent", detail);
+    }
+    let detail = format!(
+        "The proof for {labels} is wrong; {left} more tries are left. The usual cause is an e-mail of another delivery: compare the reference."
+    );
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-proof", detail)
+}
+
+impl Delivery {
+    fn of(view: DeliveryView) -> Self {
+        Self {
+            keys: keys(&view.client),
+            version: Version::of(&view.credential),
+            earlier_fetches: view.fetches.iter().map(Fetched::from).collect(),
+            application_id: view.client.application,
+            software: view.client.software,
+            environment: view.client.environment,
+            apis: view.client.apis.into_iter().collect(),
+        }
+    }
+}
+
+impl Confirmed {
+    fn of(receipt: Receipt) -> Self {
+        Self {
+            reference: receipt.reference,
+            application_id: receipt.application,
+            state: "active",
+            active_since: receipt.active_since,
+            keys: receipt.client_ids.into_iter().collect(),
+            previous_credential_until: receipt.previous_until,
+        }
+    }
+}
+
+/// For a person with a browser: what to run. No link does anything.
+fn welcome() -> Response {
+    const PAGE: &str = include_str!("pickup/welcome.html");
+    let mut response = reply::with_body(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+    let headers = response.headers_mut();
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    headers.insert(http::header::CONTENT_SECURITY_POLICY, http::HeaderValue::from_static(policy));
+    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
+    headers.insert(http::header::REFERRER_POLICY, http::HeaderValue::from_static("no-referrer"));
+    response
+}

@@ -1,0 +1,203 @@
+//! What answers show of orders, credentials and clients: states, times and causes. No verifier, no proof digest, no
+//! sealed byte has a field here.
+
+use serde::Serialize;
+
+use crate::domain::client::Client;
+use crate::domain::credential::{Credential, CredentialState};
+use crate::domain::digest::Fingerprint;
+use crate::domain::ids::{AgreementId, ApiName, ApplicationId, ClientId, Environment, IssuanceId, Label};
+use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
+use crate::domain::name::Name;
+use crate::domain::organisation::Party;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+use crate::store::contract::Fetch;
+use crate::store::queries::{ClientView, IssuanceView};
+
+/// An order.
+#[derive(Debug, Serialize)]
+pub struct Order {
+    issuance_id: IssuanceId,
+    application_id: ApplicationId,
+    environment: Environment,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_seconds: Option<u32>,
+    opened: Timestamp,
+    changed: Timestamp,
+    attempts: u32,
+    credentials: Vec<Version>,
+}
+
+/// One version of a client's credential.
+#[derive(Debug, Serialize)]
+pub struct Version {
+    version: u32,
+    reference: Reference,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    generated: Timestamp,
+    window_ends: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<Timestamp>,
+    fetches: u32,
+    wrong_proofs: u32,
+    refused_requests: u32,
+}
+
+/// A client, for operators.
+#[derive(Debug, Serialize)]
+pub struct Registered {
+    application_id: ApplicationId,
+    environment: Environment,
+    organisation: Owner,
+    software: Name,
+    apis: Vec<ApiName>,
+    keys: Vec<Key>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreement_id: Option<AgreementId>,
+    registered: Timestamp,
+    order: Order,
+    /// All versions, of this order and of earlier ones.
+    versions: Vec<Version>,
+}
+
+/// Whose a client is. A sole trader's number is not shown.
+#[derive(Debug, Serialize)]
+pub struct Owner {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Name>,
+}
+
+/// One pair of a bundle, without its secret.
+#[derive(Debug, Serialize)]
+pub struct Key {
+    label: Label,
+    client_id: ClientId,
+}
+
+/// One fetch of a pickup share.
+#[derive(Debug, Serialize)]
+pub struct Fetched {
+    number: u32,
+    time: Timestamp,
+    address: String,
+    certificate_sha256: Fingerprint,
+}
+
+impl Order {
+    /// For the case system.
+    pub fn of(view: IssuanceView) -> Self {
+        let versions = view.credentials.iter().map(Version::of).collect();
+        Self::new(view.application, view.environment, &view.issuance, versions)
+    }
+
+    fn new(application_id: ApplicationId, environment: Environment, order: &Issuance, credentials: Vec<Version>) -> Self {
+        let (cause, next_attempt) = match order.state {
+            IssuanceState::Queued { not_before } => (None, Some(not_before)),
+            IssuanceState::Failed { cause } => (Some(cause.as_str()), None),
+            IssuanceState::Cancelled { cause } => (Some(cause.as_str()), None),
+            IssuanceState::WaitingForAgreement
+            | IssuanceState::Delivering { .. }
+            | IssuanceState::AwaitingPickup { .. }
+            | IssuanceState::Completed { .. } => (None, None),
+        };
+        let grace_seconds = match order.replaces {
+            Replacement::GraceSeconds(seconds) => Some(seconds),
+            Replacement::First | Replacement::Compromised => None,
+        };
+        Self {
+            issuance_id: order.id,
+            application_id,
+            environment,
+            state: order.state.as_str(),
+            cause,
+            next_attempt,
+            grace_seconds,
+            opened: order.opened,
+            changed: order.changed,
+            attempts: order.attempts,
+            credentials,
+        }
+    }
+}
+
+impl Version {
+    /// Of one credential.
+    pub fn of(credential: &Credential) -> Self {
+        let (cause, active_since, until, ended) = match credential.state {
+            CredentialState::Generated | CredentialState::Mailed => (None, None, None, None),
+            CredentialState::Active { since } => (None, Some(since), None, None),
+            CredentialState::Retiring { until } => (None, None, Some(until), None),
+            CredentialState::Abandoned { cause, at } => (Some(cause.as_str()), None, None, Some(at)),
+            CredentialState::Ended { cause, at } => (Some(cause.as_str()), None, None, Some(at)),
+        };
+        Self {
+            version: credential.version,
+            reference: credential.reference,
+            state: credential.state.as_str(),
+            cause,
+            generated: credential.generated,
+            window_ends: credential.window_ends,
+            active_since,
+            until,
+            ended,
+            fetches: credential.fetches,
+            wrong_proofs: credential.wrong_proofs,
+            refused_requests: credential.refusals,
+        }
+    }
+}
+
+impl Registered {
+    /// Of one client.
+    pub fn of(view: ClientView) -> Self {
+        let ClientView { client, organisation } = view;
+        let number = match &client.party {
+            Party::Organisation(number) => Some(number.to_string()),
+            Party::Person(_) => None,
+        };
+        let of_order = client.credentials.values().filter(|credential| credential.issuance == client.issuance.id);
+        let current = of_order.map(Version::of).collect();
+        Self {
+            order: Order::new(client.application.clone(), client.environment, &client.issuance, current),
+            versions: client.credentials.values().map(Version::of).collect(),
+            keys: keys(&client),
+            organisation: Owner { number, name: organisation.map(|organisation| organisation.name) },
+            application_id: client.application,
+            environment: client.environment,
+            software: client.software,
+            apis: client.apis.into_iter().collect(),
+            agreement_id: client.agreement,
+            registered: client.registered,
+        }
+    }
+}
+
+impl From<&Fetch> for Fetched {
+    fn from(fetch: &Fetch) -> Self {
+        Self {
+            number: fetch.number,
+            time: fetch.time,
+            address: fetch.network.clone(),
+            certificate_sha256: fetch.certificate,
+        }
+    }
+}
+
+/// The pairs of a client's bundle.
+pub fn keys(client: &Client) -> Vec<Key> {
+    client.keys.iter().map(|(label, id)| Key { label: label.clone(), client_id: id.clone() }).collect()
+}
