@@ -1,1 +1,3 @@
 //! The command line: one file per command, one printer.
+
+pub mod output;
