@@ -1,4 +1,3 @@
 //! The doors: listeners, who is calling, what he may ask.
 
-pub mod client;
-pub mod event;
+pub mod framing;
