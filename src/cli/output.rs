@@ -92,13 +92,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let space = if self.object.is_empty() { "" } else { " " };
-        write!(
-            f,
-            "cannot {}{space}{}: {}",
-            self.tried,
-            printable(&self.object),
-            printable_lines(&self.cause)
-        )?;
+        write!(f, "cannot {}{space}{}: {}", self.tried, printable(&self.object), printable_lines(&self.cause))?;
         match &self.hint {
             Some(hint) => write!(f, "\nhint: {}", printable_lines(hint)),
             None => Ok(()),
@@ -130,11 +124,7 @@ impl Output {
 
     /// Prints elsewhere, for tests.
     pub fn to(reader: Reader, data: impl Write + Send + 'static, narration: impl Write + Send + 'static) -> Self {
-        Self {
-            reader,
-            data: Stream::new(data),
-            narration: Stream::new(narration),
-        }
+        Self { reader, data: Stream::new(data), narration: Stream::new(narration) }
     }
 
     /// For whom data is printed.
@@ -167,9 +157,7 @@ impl Output {
             return self.say(none);
         }
         let mut table = Table::new();
-        table
-            .load_preset(comfy_table::presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled);
+        table.load_preset(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
         for row in rows {
             table.add_row(row.iter().map(|cell| printable(cell)));
@@ -217,11 +205,7 @@ struct Stream {
 
 impl Stream {
     fn new(sink: impl Write + Send + 'static) -> Self {
-        Self {
-            sink: Box::new(sink),
-            closed: false,
-            failed: None,
-        }
+        Self { sink: Box::new(sink), closed: false, failed: None }
     }
 
     fn line(&mut self, text: &str) {
@@ -303,9 +287,7 @@ mod tests {
 
     #[test]
     fn people_get_a_table_whose_values_control_nothing() {
-        let (data, _) = printed(Reader::People, |output| {
-            output.show(&(), &["reference", "name"], &rows(), "none")
-        });
+        let (data, _) = printed(Reader::People, |output| output.show(&(), &["reference", "name"], &rows(), "none"));
         insta::assert_snapshot!(data, @r"
          REFERENCE  NAME
          K7QF-2M9D  Exempel AB
@@ -330,13 +312,9 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_was_tried_on_what_why_and_what_to_do() {
-        let failure = Failure::new("open", "/var/lib/tallyd", "it is in use by process 7")
-            .exit(Exit::Refused)
-            .hint("stop it");
-        assert_eq!(
-            failure.to_string(),
-            "cannot open /var/lib/tallyd: it is in use by process 7\nhint: stop it"
-        );
+        let failure =
+            Failure::new("open", "/var/lib/tallyd", "it is in use by process 7").exit(Exit::Refused).hint("stop it");
+        assert_eq!(failure.to_string(), "cannot open /var/lib/tallyd: it is in use by process 7\nhint: stop it");
         let (_, narration) = printed(Reader::People, |output| assert_eq!(output.fail(&failure).code(), 3));
         assert!(narration.ends_with("hint: stop it\n"));
     }
@@ -357,13 +335,7 @@ mod tests {
         let mut output = Output::to(Reader::People, full, narration.clone());
         output.data("line");
         assert_eq!(output.finish(Exit::Done), Exit::Failed);
-        assert!(
-            narration
-                .text()
-                .starts_with("cannot write the answer to standard output: "),
-            "{}",
-            narration.text()
-        );
+        assert!(narration.text().starts_with("cannot write the answer to standard output: "), "{}", narration.text());
     }
 
     #[test]

@@ -24,16 +24,8 @@ impl Agency {
         let name = section.required("name", text);
         let contact = section.required("contact", text);
         let prefix = section.required("prefix", text);
-        let languages: Vec<_> = Language::ALL
-            .iter()
-            .map(|language| (language.as_str(), *language))
-            .collect();
+        let languages: Vec<_> = Language::ALL.iter().map(|language| (language.as_str(), *language)).collect();
         let language = section.or("language", Language::Sv, word(languages));
-        Some(Self {
-            name: name?,
-            contact: contact?,
-            prefix: prefix?,
-            language: language?,
-        })
+        Some(Self { name: name?, contact: contact?, prefix: prefix?, language: language? })
     }
 }

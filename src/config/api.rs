@@ -19,10 +19,7 @@ impl PublishedApi {
         let keys = section.required("keys", list(1, text));
         let words: Vec<_> = Environment::ALL.iter().map(|one| (one.as_str(), *one)).collect();
         let environments = section.or("environments", Environment::ALL.to_vec(), list(1, word(words)));
-        let api = Api {
-            keys: keys?.into_iter().collect(),
-            environments: environments?.into_iter().collect(),
-        };
+        let api = Api { keys: keys?.into_iter().collect(), environments: environments?.into_iter().collect() };
         Some(Self { name: name?, api })
     }
 }
@@ -32,11 +29,7 @@ pub(super) fn published(root: &Section<'_>, apis: Vec<PublishedApi>) -> Option<B
     let mut by_name = BTreeMap::new();
     for PublishedApi { name, api } in apis {
         if by_name.insert(name.clone(), api).is_some() {
-            root.fault_at(
-                "api",
-                format!("two of them are named {name}"),
-                "name each API once".to_owned(),
-            );
+            root.fault_at("api", format!("two of them are named {name}"), "name each API once".to_owned());
             return None;
         }
     }

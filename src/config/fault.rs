@@ -27,16 +27,8 @@ pub struct ConfigRefused {
 
 impl ConfigRefused {
     pub(super) fn whole_file(file: &Path, reason: String, hint: String) -> Self {
-        let fault = Fault {
-            line: None,
-            key: String::new(),
-            reason,
-            hint,
-        };
-        Self {
-            file: file.to_owned(),
-            faults: vec![fault],
-        }
+        let fault = Fault { line: None, key: String::new(), reason, hint };
+        Self { file: file.to_owned(), faults: vec![fault] }
     }
 }
 

@@ -41,29 +41,20 @@ impl Gateway {
         let listen = section.optional("listen", socket_address);
         let tls = match listen {
             Some(Some(listen)) => TlsFiles::read(section).map(|files| Some(TlsListener { listen, files, limits })),
-            Some(None) => section
-                .refuse_without("listen", &["certificate", "key", "client_ca", "client_crl"])
-                .map(|()| None),
+            Some(None) => {
+                section.refuse_without("listen", &["certificate", "key", "client_ca", "client_crl"]).map(|()| None)
+            }
             None => TlsFiles::read(section).and(None),
         };
         let clients = section.sections("client", |section| Peer::read(section, GATEWAY_REQUESTS_PER_SECOND));
         let socket = match section.optional("socket", path) {
-            Some(Some(path)) => admitted(section).map(|(users, groups)| {
-                Some(GatewaySocket {
-                    path,
-                    users,
-                    groups,
-                    limits,
-                })
-            }),
+            Some(Some(path)) => {
+                admitted(section).map(|(users, groups)| Some(GatewaySocket { path, users, groups, limits }))
+            }
             Some(None) => section.refuse_without("socket", &["users", "groups"]).map(|()| None),
             None => admitted(section).and(None),
         };
-        let gateway = Self {
-            tls: tls?,
-            socket: socket?,
-            clients: clients?,
-        };
+        let gateway = Self { tls: tls?, socket: socket?, clients: clients? };
         gateway.refuse_half_doors(section)?;
         Some(gateway)
     }

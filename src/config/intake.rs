@@ -30,11 +30,7 @@ pub struct Sender {
 impl Intake {
     pub(super) fn new(root: &Section<'_>, listener: TlsListener, senders: Vec<Sender>) -> Option<Self> {
         if senders.is_empty() {
-            root.fault_at(
-                "sender",
-                "is missing".to_owned(),
-                "name at least one [[sender]]".to_owned(),
-            );
+            root.fault_at("sender", "is missing".to_owned(), "name at least one [[sender]]".to_owned());
             return None;
         }
         Peer::refuse_doubles(root, "sender", senders.iter().map(|sender| &sender.peer))?;

@@ -17,10 +17,7 @@ impl Journal {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let origin = section.required("origin", text);
         let signing_key = section.required("signing_key", text);
-        Some(Self {
-            origin: origin?,
-            signing_key: signing_key?,
-        })
+        Some(Self { origin: origin?, signing_key: signing_key? })
     }
 }
 
@@ -37,9 +34,6 @@ impl Keys {
     pub(super) fn read(root: &mut Section<'_>) -> Option<Self> {
         let sealing = root.section("sealing", |section| section.required("key", text));
         let pseudonyms = root.section("pseudonyms", |section| section.required("key", text));
-        Some(Self {
-            sealing: sealing?,
-            pseudonyms: pseudonyms?,
-        })
+        Some(Self { sealing: sealing?, pseudonyms: pseudonyms? })
     }
 }

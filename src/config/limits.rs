@@ -45,11 +45,7 @@ impl Default for Limits {
 impl Limits {
     fn read(section: &mut Section<'_>, base: Self) -> Option<Self> {
         let connections = section.or("connections", base.connections, number(1..=100_000));
-        let per_source = section.or(
-            "connections_per_source",
-            base.connections_per_source,
-            number(1..=100_000),
-        );
+        let per_source = section.or("connections_per_source", base.connections_per_source, number(1..=100_000));
         let handshake = section.or("handshake_deadline", base.handshake_deadline, seconds_to(60));
         let head = section.or("head_deadline", base.head_deadline, seconds_to(60));
         let body = section.or("body_deadline", base.body_deadline, seconds_to(300));
@@ -87,12 +83,6 @@ impl PerDoor {
         let (intake, pickup, gateway) = (door("intake"), door("pickup"), door("gateway"));
         let (operator, metrics) = (door("operator"), door("metrics"));
         general?;
-        Some(Self {
-            intake: intake?,
-            pickup: pickup?,
-            gateway: gateway?,
-            operator: operator?,
-            metrics: metrics?,
-        })
+        Some(Self { intake: intake?, pickup: pickup?, gateway: gateway?, operator: operator?, metrics: metrics? })
     }
 }

@@ -35,11 +35,7 @@ impl TlsListener {
     pub(super) fn read(section: &mut Section<'_>, limits: Limits) -> Option<Self> {
         let listen = section.required("listen", socket_address);
         let files = TlsFiles::read(section);
-        Some(Self {
-            listen: listen?,
-            files: files?,
-            limits,
-        })
+        Some(Self { listen: listen?, files: files?, limits })
     }
 }
 
@@ -49,11 +45,6 @@ impl TlsFiles {
         let key = section.required("key", text);
         let client_ca = section.required("client_ca", text);
         let client_crl = section.required("client_crl", text);
-        Some(Self {
-            certificate: certificate?,
-            key: key?,
-            client_ca: client_ca?,
-            client_crl: client_crl?,
-        })
+        Some(Self { certificate: certificate?, key: key?, client_ca: client_ca?, client_crl: client_crl? })
     }
 }

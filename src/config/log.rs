@@ -15,11 +15,7 @@ pub struct Log {
 
 impl Log {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let formats = [
-            ("auto", LogFormat::Auto),
-            ("text", LogFormat::Text),
-            ("json", LogFormat::Json),
-        ];
+        let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
         let format = section.or("format", LogFormat::Auto, word(formats));
         let levels = [
             ("error", LogLevel::Error),
@@ -28,9 +24,6 @@ impl Log {
             ("debug", LogLevel::Debug),
         ];
         let level = section.or("level", LogLevel::Info, word(levels));
-        Some(Self {
-            format: format?,
-            level: level?,
-        })
+        Some(Self { format: format?, level: level? })
     }
 }

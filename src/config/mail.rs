@@ -70,11 +70,7 @@ impl std::str::FromStr for Username {
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let fits = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("1 to 255 characters without control characters")
-        }
+        if fits { Ok(Self(text.to_owned())) } else { Err("1 to 255 characters without control characters") }
     }
 }
 
@@ -92,17 +88,10 @@ pub struct Deadlines {
 impl Mail {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let host = section.required("host", text);
-        let security = section.or(
-            "security",
-            Security::Tls,
-            word([("tls", Security::Tls), ("starttls", Security::StartTls)]),
-        );
+        let security =
+            section.or("security", Security::Tls, word([("tls", Security::Tls), ("starttls", Security::StartTls)]));
         let port = section.optional("port", number(1..=65_535));
-        let ca = section.or(
-            "ca",
-            FileSource::Path("/etc/ssl/certs/ca-certificates.crt".into()),
-            text,
-        );
+        let ca = section.or("ca", FileSource::Path("/etc/ssl/certs/ca-certificates.crt".into()), text);
         let from: Option<EmailAddress> = section.required("from", text);
         let hello = section.optional("hello", text);
         let login = Login::read(section);
@@ -119,11 +108,7 @@ impl Mail {
         let hello = hello.or_else(|| from.domain().parse().ok())?;
         let (retry_first, retry_longest) = (retry_first?, retry_longest?);
         if retry_first > retry_longest {
-            section.fault_at(
-                "retry_first",
-                "is longer than retry_longest".to_owned(),
-                "shorten it".to_owned(),
-            );
+            section.fault_at("retry_first", "is longer than retry_longest".to_owned(), "shorten it".to_owned());
             return None;
         }
         Some(Self {
@@ -178,10 +163,6 @@ impl Deadlines {
         let connect = section.or("connect_deadline", Duration::from_secs(10), seconds_to(300));
         let reply = section.or("reply_deadline", Duration::from_secs(30), seconds_to(600));
         let exchange = section.or("exchange_deadline", Duration::from_secs(120), seconds_to(1800));
-        Some(Self {
-            connect: connect?,
-            reply: reply?,
-            exchange: exchange?,
-        })
+        Some(Self { connect: connect?, reply: reply?, exchange: exchange? })
     }
 }

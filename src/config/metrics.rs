@@ -20,10 +20,7 @@ pub struct Metrics {
 impl Metrics {
     pub(super) fn read(section: &mut Section<'_>, limits: Limits) -> Option<Self> {
         let listen = section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9464)), loopback);
-        Some(Self {
-            listen: listen?,
-            limits,
-        })
+        Some(Self { listen: listen?, limits })
     }
 }
 
@@ -34,9 +31,6 @@ fn loopback(value: &DeValue<'_>) -> Result<SocketAddr, Refusal> {
         Ok(address)
     } else {
         let hint = "127.0.0.1 or [::1] and a port; let an agent on this machine carry figures further".to_owned();
-        Err(Refusal {
-            reason: "is not a loopback address".to_owned(),
-            hint,
-        })
+        Err(Refusal { reason: "is not a loopback address".to_owned(), hint })
     }
 }

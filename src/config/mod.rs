@@ -105,10 +105,7 @@ impl Config {
     /// Checks a text; `path` is what messages call it.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigRefused> {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let document = Document {
-            text,
-            faults: RefCell::new(Vec::new()),
-        };
+        let document = Document { text, faults: RefCell::new(Vec::new()) };
         if !errors.is_empty() {
             for error in errors {
                 document.syntax_fault(error.span(), error.message());
@@ -173,10 +170,7 @@ impl Config {
 
     /// Two listeners on one address would fail at start with a message that names neither. Port 0 is given out anew.
     fn refuse_shared_addresses(&self, root: &Section<'_>) {
-        let pickups = self
-            .pickups
-            .iter()
-            .map(|pickup| ("pickup.listen", pickup.listener.listen));
+        let pickups = self.pickups.iter().map(|pickup| ("pickup.listen", pickup.listener.listen));
         let gateway = self.gateway.iter().filter_map(|gateway| gateway.tls.as_ref());
         let mut seen = std::collections::BTreeMap::new();
         let all = std::iter::once(("intake.listen", self.intake.listener.listen))

@@ -24,12 +24,7 @@ impl Operator {
         let socket = section.or("socket", PathBuf::from("/run/tallyd/operator.sock"), path);
         let admitted = admitted(section);
         let (users, groups) = admitted?;
-        Some(Self {
-            socket: socket?,
-            users,
-            groups,
-            limits,
-        })
+        Some(Self { socket: socket?, users, groups, limits })
     }
 }
 
@@ -39,11 +34,7 @@ pub(super) fn admitted(section: &mut Section<'_>) -> Option<(Vec<Account>, Vec<A
     let groups = section.or("groups", Vec::new(), list(0, account));
     let (users, groups) = (users?, groups?);
     if users.is_empty() && groups.is_empty() {
-        section.fault_at(
-            "users",
-            "lets nobody in".to_owned(),
-            "name at least one user or group".to_owned(),
-        );
+        section.fault_at("users", "lets nobody in".to_owned(), "name at least one user or group".to_owned());
         return None;
     }
     Some((users, groups))

@@ -33,11 +33,7 @@ impl Peer {
         let name = section.required("name", text);
         let identity = Identity::read(section);
         let rate = section.or("requests_per_second", requests_per_second, number(1..=1_000_000));
-        Some(Self {
-            name: name?,
-            identity: identity?,
-            requests_per_second: rate?,
-        })
+        Some(Self { name: name?, identity: identity?, requests_per_second: rate? })
     }
 
     /// Refuses two peers with one name, or whom one certificate would fit.
@@ -85,10 +81,6 @@ impl Identity {
 }
 
 fn refuse(section: &Section<'_>, reason: &str) -> Option<Identity> {
-    section.fault_at(
-        "san_dns",
-        reason.to_owned(),
-        "exactly one of san_dns, organisation and spki_sha256".to_owned(),
-    );
+    section.fault_at("san_dns", reason.to_owned(), "exactly one of san_dns, organisation and spki_sha256".to_owned());
     None
 }

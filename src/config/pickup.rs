@@ -41,12 +41,7 @@ impl Pickup {
         ];
         let organisation_from = section.or("organisation_from", OrganisationFrom::SerialNumber, word(attributes));
         let url = section.required("url", text);
-        Some(Self {
-            environment: environment?,
-            listener: listener?,
-            organisation_from: organisation_from?,
-            url: url?,
-        })
+        Some(Self { environment: environment?, listener: listener?, organisation_from: organisation_from?, url: url? })
     }
 }
 
@@ -59,11 +54,7 @@ pub(super) fn one_per_environment(root: &Section<'_>, pickups: Vec<Pickup>) -> O
         return None;
     }
     if pickups.is_empty() {
-        root.fault_at(
-            "pickup",
-            "is missing".to_owned(),
-            "name at least one [[pickup]]".to_owned(),
-        );
+        root.fault_at("pickup", "is missing".to_owned(), "name at least one [[pickup]]".to_owned());
         return None;
     }
     Some(pickups)

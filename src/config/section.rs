@@ -29,22 +29,14 @@ impl Document<'_> {
     pub(super) fn syntax_fault(&self, span: Option<Range<usize>>, message: &str) {
         let line = span.map(|span| self.line(span.start));
         let hint = "the file is TOML: see https://toml.io".to_owned();
-        self.push(Fault {
-            line,
-            key: String::new(),
-            reason: message.replace('\n', ", "),
-            hint,
-        });
+        self.push(Fault { line, key: String::new(), reason: message.replace('\n', ", "), hint });
     }
 
     /// The faults, in the order of the file.
     pub(super) fn refused(self, file: &Path) -> ConfigRefused {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| fault.line.unwrap_or(usize::MAX));
-        ConfigRefused {
-            file: file.to_owned(),
-            faults,
-        }
+        ConfigRefused { file: file.to_owned(), faults }
     }
 
     fn push(&self, fault: Fault) {
@@ -67,13 +59,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn root(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Self {
-        Self {
-            document,
-            path: String::new(),
-            line: None,
-            table: Some(table),
-            known: Vec::new(),
-        }
+        Self { document, path: String::new(), line: None, table: Some(table), known: Vec::new() }
     }
 
     /// A value that must be there.
@@ -84,11 +70,7 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         let value = self.optional(key, read)?;
         if value.is_none() {
-            self.fault_at(
-                key,
-                "is missing".to_owned(),
-                "the example configuration shows what to write".to_owned(),
-            );
+            self.fault_at(key, "is missing".to_owned(), "the example configuration shows what to write".to_owned());
         }
         value
     }
@@ -196,25 +178,14 @@ impl<'a> Section<'a> {
 
     /// Puts a fault on the list, at the key's line or else at the table's.
     pub(super) fn fault_at(&self, key: &str, reason: String, hint: String) {
-        let at = self
-            .table
-            .and_then(|table| table.iter().find(|(name, _)| name.get_ref().as_ref() == key));
+        let at = self.table.and_then(|table| table.iter().find(|(name, _)| name.get_ref().as_ref() == key));
         let line = at.map(|(name, _)| self.document.line(name.span().start)).or(self.line);
-        self.document.push(Fault {
-            line,
-            key: self.full(key),
-            reason,
-            hint,
-        });
+        self.document.push(Fault { line, key: self.full(key), reason, hint });
     }
 
     /// Refuses what nobody asked for, with the key that was probably meant. To be called when all keys were read.
     pub(super) fn refuse_unknown(&self) {
-        let names = self
-            .table
-            .iter()
-            .flat_map(|table| table.keys())
-            .map(|name| name.get_ref().as_ref());
+        let names = self.table.iter().flat_map(|table| table.keys()).map(|name| name.get_ref().as_ref());
         for unknown in names.filter(|name| !self.known.contains(name)) {
             let meant = self.known.iter().find(|known| distance(known, unknown) <= 2);
             let mut known = self.known.clone();
@@ -239,21 +210,10 @@ impl<'a> Section<'a> {
         let Some(table) = value.get_ref().as_table() else {
             let hint = format!("write it as a table, [{path}]");
             let reason = format!("is a {}", value.get_ref().type_str());
-            self.document.push(Fault {
-                line,
-                key: path,
-                reason,
-                hint,
-            });
+            self.document.push(Fault { line, key: path, reason, hint });
             return None;
         };
-        let mut section = Section {
-            document: self.document,
-            path,
-            line,
-            table: Some(table),
-            known: Vec::new(),
-        };
+        let mut section = Section { document: self.document, path, line, table: Some(table), known: Vec::new() };
         let read = read(&mut section);
         section.refuse_unknown();
         read
@@ -262,18 +222,11 @@ impl<'a> Section<'a> {
     fn find(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.push(key);
         let table = self.table?;
-        table
-            .iter()
-            .find(|(name, _)| name.get_ref().as_ref() == key)
-            .map(|(_, value)| value)
+        table.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value)
     }
 
     fn full(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
 

@@ -41,9 +41,6 @@ fn url(value: &DeValue<'_>) -> Result<Store, Refusal> {
             reason: "names a store that is not in this build".to_owned(),
             hint: "\"sqlite:\"".to_owned(),
         }),
-        None => Err(Refusal {
-            reason: format!("is of type {}", value.type_str()),
-            hint: "\"sqlite:\"".to_owned(),
-        }),
+        None => Err(Refusal { reason: format!("is of type {}", value.type_str()), hint: "\"sqlite:\"".to_owned() }),
     }
 }

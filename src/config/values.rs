@@ -37,10 +37,7 @@ impl FromStr for DnsName {
                 && !label.ends_with('-')
         };
         // A last label of digits is an IPv4 address or a slip.
-        let last_is_number = text
-            .rsplit('.')
-            .next()
-            .is_none_or(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        let last_is_number = text.rsplit('.').next().is_none_or(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
         if text.len() <= 253 && text.split('.').all(is_label) && !last_is_number {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
@@ -68,9 +65,7 @@ impl FromStr for Host {
     type Err = NotADnsName;
 
     fn from_str(text: &str) -> Result<Self, NotADnsName> {
-        text.parse()
-            .map(Self::Address)
-            .or_else(|_| text.parse().map(Self::Name))
+        text.parse().map(Self::Address).or_else(|_| text.parse().map(Self::Name))
     }
 }
 
@@ -108,11 +103,7 @@ impl FromStr for PublicUrl {
         let named = host.parse::<Host>().is_ok() || host.starts_with('[');
         let plain =
             text.len() <= 200 && text.starts_with("https://") && !text.contains(['@', '?', '#', '"', '\'', '<', '>']);
-        if named && plain {
-            Ok(Self(text.trim_end_matches('/').to_owned()))
-        } else {
-            Err(NotAPublicUrl)
-        }
+        if named && plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(NotAPublicUrl) }
     }
 }
 
@@ -159,10 +150,8 @@ pub(super) fn text<T: FromStr<Err: fmt::Display>>(value: &DeValue<'_>) -> Result
     let Some(text) = value.as_str() else {
         return Err(wrong_type(value, "a string"));
     };
-    text.parse().map_err(|form: T::Err| Refusal {
-        reason: "is not of the right form".to_owned(),
-        hint: form.to_string(),
-    })
+    text.parse()
+        .map_err(|form: T::Err| Refusal { reason: "is not of the right form".to_owned(), hint: form.to_string() })
 }
 
 /// An IP address and a port.
@@ -171,10 +160,7 @@ pub(super) fn socket_address(value: &DeValue<'_>) -> Result<std::net::SocketAddr
     let Some(text) = value.as_str() else {
         return Err(wrong_type(value, form));
     };
-    text.parse().map_err(|_| Refusal {
-        reason: "is not an address and a port".to_owned(),
-        hint: form.to_owned(),
-    })
+    text.parse().map_err(|_| Refusal { reason: "is not an address and a port".to_owned(), hint: form.to_owned() })
 }
 
 /// An absolute path.
@@ -183,10 +169,7 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<std::path::PathBuf, Refusal> {
     match value.as_str() {
         None => Err(wrong_type(value, form)),
         Some(text) if text.starts_with('/') && !text.contains('\0') => Ok(text.into()),
-        Some(_) => Err(Refusal {
-            reason: "is not an absolute path".to_owned(),
-            hint: form.to_owned(),
-        }),
+        Some(_) => Err(Refusal { reason: "is not an absolute path".to_owned(), hint: form.to_owned() }),
     }
 }
 
@@ -202,13 +185,9 @@ pub(super) fn number(bounds: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Re
         let Some(integer) = value.as_integer() else {
             return Err(wrong_type(value, &form));
         };
-        let number = u32::from_str_radix(integer.as_str(), integer.radix())
-            .ok()
-            .filter(|number| bounds.contains(number));
-        number.ok_or_else(|| Refusal {
-            reason: "is out of range".to_owned(),
-            hint: form,
-        })
+        let number =
+            u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| bounds.contains(number));
+        number.ok_or_else(|| Refusal { reason: "is out of range".to_owned(), hint: form })
     }
 }
 
@@ -223,14 +202,8 @@ pub(super) fn time(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) ->
         };
         match duration(text) {
             Some(time) if bounds.contains(&time) => Ok(time),
-            Some(_) => Err(Refusal {
-                reason: "is out of range".to_owned(),
-                hint: form,
-            }),
-            None => Err(Refusal {
-                reason: "is not a time".to_owned(),
-                hint: form,
-            }),
+            Some(_) => Err(Refusal { reason: "is out of range".to_owned(), hint: form }),
+            None => Err(Refusal { reason: "is not a time".to_owned(), hint: form }),
         }
     }
 }
@@ -249,10 +222,9 @@ pub(super) fn word<T: Copy>(words: impl AsRef<[(&'static str, T)]>) -> impl Fn(&
             return Err(wrong_type(value, &form));
         };
         let found = words.as_ref().iter().find(|(word, _)| *word == text);
-        found.map(|(_, meaning)| *meaning).ok_or_else(|| Refusal {
-            reason: "is none of the known words".to_owned(),
-            hint: form,
-        })
+        found
+            .map(|(_, meaning)| *meaning)
+            .ok_or_else(|| Refusal { reason: "is none of the known words".to_owned(), hint: form })
     }
 }
 
@@ -268,23 +240,15 @@ pub(super) fn list<T: PartialEq>(
         let mut all = Vec::new();
         for (place, entry) in entries.iter().enumerate() {
             let at = |reason: &str| format!("entry {} {reason}", place + 1);
-            let one = read(entry.get_ref()).map_err(|refusal| Refusal {
-                reason: at(&refusal.reason),
-                hint: refusal.hint,
-            })?;
+            let one =
+                read(entry.get_ref()).map_err(|refusal| Refusal { reason: at(&refusal.reason), hint: refusal.hint })?;
             if all.contains(&one) {
-                return Err(Refusal {
-                    reason: at("stands there twice"),
-                    hint: "name each once".to_owned(),
-                });
+                return Err(Refusal { reason: at("stands there twice"), hint: "name each once".to_owned() });
             }
             all.push(one);
         }
         if all.len() < least {
-            return Err(Refusal {
-                reason: "is empty".to_owned(),
-                hint: "name at least one".to_owned(),
-            });
+            return Err(Refusal { reason: "is empty".to_owned(), hint: "name at least one".to_owned() });
         }
         Ok(all)
     }
@@ -296,67 +260,40 @@ pub(super) fn account(value: &DeValue<'_>) -> Result<Account, Refusal> {
     if let Some(integer) = value.as_integer() {
         let id = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
         // The highest number means "no change" to the kernel and is nobody's.
-        return id.filter(|&id| id != u32::MAX).map(Account::Id).ok_or_else(|| Refusal {
-            reason: "is out of range".to_owned(),
-            hint: form.to_owned(),
-        });
+        return id
+            .filter(|&id| id != u32::MAX)
+            .map(Account::Id)
+            .ok_or_else(|| Refusal { reason: "is out of range".to_owned(), hint: form.to_owned() });
     }
     let Some(text) = value.as_str() else {
         return Err(wrong_type(value, form));
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-$".contains(&byte);
-    let starts_well = text
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     if starts_well && text.len() <= 32 && text.bytes().all(allowed) {
         Ok(Account::Name(text.to_owned()))
     } else {
-        Err(Refusal {
-            reason: "is not the name of an account".to_owned(),
-            hint: form.to_owned(),
-        })
+        Err(Refusal { reason: "is not the name of an account".to_owned(), hint: form.to_owned() })
     }
 }
 
 fn wrong_type(value: &DeValue<'_>, form: &str) -> Refusal {
-    Refusal {
-        reason: format!("is of type {}", value.type_str()),
-        hint: form.to_owned(),
-    }
+    Refusal { reason: format!("is of type {}", value.type_str()), hint: form.to_owned() }
 }
 
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at_checked(digits)?;
     let millis = UNITS.iter().find(|(name, _)| *name == unit)?.1;
-    count
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(millis)
-        .map(Duration::from_millis)
+    count.parse::<u64>().ok()?.checked_mul(millis).map(Duration::from_millis)
 }
 
 fn spelled(time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let (unit, size) = UNITS
-        .into_iter()
-        .rev()
-        .find(|(_, size)| millis.is_multiple_of(*size))
-        .unwrap_or(("ms", 1));
-    if millis == 0 {
-        "0s".to_owned()
-    } else {
-        format!("{}{unit}", millis / size)
-    }
+    let (unit, size) = UNITS.into_iter().rev().find(|(_, size)| millis.is_multiple_of(*size)).unwrap_or(("ms", 1));
+    if millis == 0 { "0s".to_owned() } else { format!("{}{unit}", millis / size) }
 }
 
 #[cfg(test)]
@@ -369,41 +306,18 @@ mod tests {
         assert_eq!(duration("14d"), Some(Duration::from_secs(14 * 86_400)));
         assert_eq!(spelled(Duration::from_secs(90)), "90s");
         assert_eq!(spelled(Duration::from_secs(86_400)), "1d");
-        for text in [
-            "",
-            "s",
-            "1",
-            "1 s",
-            "-1s",
-            "1.5h",
-            "1w",
-            "1S",
-            "99999999999999999999s",
-            "18446744073709551615d",
-            "１s",
-        ] {
+        for text in
+            ["", "s", "1", "1 s", "-1s", "1.5h", "1w", "1S", "99999999999999999999s", "18446744073709551615d", "１s"]
+        {
             assert_eq!(duration(text), None, "{text}");
         }
     }
 
     #[test]
     fn names_of_machines() {
-        assert_eq!(
-            "Mail.Exempel.SE".parse::<DnsName>().unwrap().as_str(),
-            "mail.exempel.se"
-        );
+        assert_eq!("Mail.Exempel.SE".parse::<DnsName>().unwrap().as_str(), "mail.exempel.se");
         assert!("localhost".parse::<DnsName>().is_ok());
-        for text in [
-            "",
-            ".",
-            "a..b",
-            "-a.se",
-            "*.exempel.se",
-            "a b",
-            "127.0.0.1",
-            "exämpel.se",
-            "a.se.",
-        ] {
+        for text in ["", ".", "a..b", "-a.se", "*.exempel.se", "a b", "127.0.0.1", "exämpel.se", "a.se."] {
             assert_eq!(text.parse::<DnsName>(), Err(NotADnsName), "{text}");
         }
         assert!(matches!("127.0.0.1".parse(), Ok(Host::Address(_))));
@@ -411,11 +325,7 @@ mod tests {
 
     #[test]
     fn addresses_for_mails_are_plain_https() {
-        for text in [
-            "https://nycklar.exempel.se",
-            "https://nycklar.exempel.se:8443/",
-            "https://[::1]:8443",
-        ] {
+        for text in ["https://nycklar.exempel.se", "https://nycklar.exempel.se:8443/", "https://[::1]:8443"] {
             assert!(text.parse::<PublicUrl>().is_ok(), "{text}");
         }
         for text in [

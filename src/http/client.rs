@@ -89,12 +89,7 @@ pub enum NoAnswer {
 }
 
 /// Asks an HTTPS server.
-pub async fn over_tls(
-    host: &str,
-    port: u16,
-    tls: Arc<ClientConfig>,
-    question: Question,
-) -> Result<Answer, NoAnswer> {
+pub async fn over_tls(host: &str, port: u16, tls: Arc<ClientConfig>, question: Question) -> Result<Answer, NoAnswer> {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| NoAnswer::Tls(error.to_string()))?;
     let exchange = async {
         let socket = TcpStream::connect((host, port)).await.map_err(NoAnswer::Connect)?;

@@ -69,7 +69,8 @@ impl<S: Send + Sync + 'static> Guest<S> {
             async move { Ok::<_, Infallible>(guest.answer(request).await) }
         });
         // The strict stream keeps the deadline of heads, because it is the one that holds them back.
-        let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+        let connection =
+            http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let aged = tokio::time::sleep(limits.age_max);
         tokio::select! {

@@ -1,7 +1,6 @@
 //! The gateway door: is this client_id and client_secret good, and what for? Answered from memory; works as the
 //! sub-request of nginx `auth_request`, Envoy `ext_authz` and Traefik `ForwardAuth`.
 
-use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -158,7 +157,14 @@ mod tests {
     fn anything_else_is_no_credential() {
         let (id, secret) = pair();
         let cut = &secret[..secret.len() - 1];
-        for text in [format!("{id}{secret}"), format!("{id}:{cut}"), format!(":{secret}"), format!("{id}:"), format!("{id}:%5"), format!("{id}%zz:{secret}")] {
+        for text in [
+            format!("{id}{secret}"),
+            format!("{id}:{cut}"),
+            format!(":{secret}"),
+            format!("{id}:"),
+            format!("{id}:%5"),
+            format!("{id}%zz:{secret}"),
+        ] {
             assert!(basic(&format!("Basic {}", Base64::encode_string(text.as_bytes()))).is_none(), "{text}");
         }
         let large = "A".repeat(BASIC_MAX + 4);

@@ -80,4 +80,3 @@ impl std::fmt::Debug for Health {
         f.write_str("Health")
     }
 }
-

@@ -94,11 +94,7 @@ async fn post_events(service: Arc<Service>, mut request: Authorised<Sender>) -> 
 
 /// A batch is read as a whole before any event of it is taken; then each is taken by itself, all at once, so that they
 /// share a commit. 202 when all were accepted, 207 with the result of each otherwise.
-async fn take_batch(
-    service: Arc<Service>,
-    sender: Arc<Sender>,
-    events: Vec<Envelope>,
-) -> Result<Response, Problem> {
+async fn take_batch(service: Arc<Service>, sender: Arc<Sender>, events: Vec<Envelope>) -> Result<Response, Problem> {
     let wanted = read_all(&service, &events)?;
     let mut under_way = Vec::with_capacity(events.len());
     for (event, wanted) in events.into_iter().zip(wanted) {
@@ -186,10 +182,10 @@ async fn show_order(service: Arc<Service>, request: Authorised<Sender>) -> Resul
 async fn list_orders(service: Arc<Service>, request: Authorised<Sender>) -> Result<Response, Problem> {
     service.intake_rate.take(&request.caller().certificate)?;
     let query = request.query(&["application_id"])?;
-    let application: ApplicationId = query
-        .value("application_id")
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| Problem::bad_request("bad-query", "application_id must be given, in the form it was posted in."))?;
+    let application: ApplicationId =
+        query.value("application_id").and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Problem::bad_request("bad-query", "application_id must be given, in the form it was posted in.")
+        })?;
     let found = service.desk.read(move |queries| queries.issuances_of(&application)).await.map_err(unreadable)?;
     json(StatusCode::OK, &found.into_iter().map(view::Order::of).collect::<Vec<_>>())
 }
@@ -199,7 +195,9 @@ fn not_posted(cause: NotPosted) -> Problem {
         NotPosted::ContentType => Problem::unsupported_media_type(
             "application/cloudevents+json or application/cloudevents-batch+json, or application/json with ce- header fields",
         ),
-        NotPosted::Json(what) => Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {what}.")),
+        NotPosted::Json(what) => {
+            Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {what}."))
+        }
         NotPosted::Faults(faults) => Problem::unprocessable(faults),
     }
 }
@@ -219,7 +217,9 @@ fn approve_refused(refusal: ApproveRefusal) -> Problem {
 
 fn order_refused(refusal: OrderRefusal) -> Problem {
     match refusal {
-        OrderRefusal::UnknownClient => Problem::conflict("unknown-application", "No application of this id has a client."),
+        OrderRefusal::UnknownClient => {
+            Problem::conflict("unknown-application", "No application of this id has a client.")
+        }
         OrderRefusal::NothingToRevoke => {
             Problem::conflict("nothing-to-revoke", "The client has no credential that verifies and none under way.")
         }

@@ -9,14 +9,20 @@
 //! This room reads no files and no configuration: settings are the plain structs that its files define.
 
 pub mod caller;
+pub mod client;
 mod connection;
 pub mod counters;
+pub mod event;
 pub mod framing;
+pub mod gateway;
 pub mod health;
 pub mod identity;
+pub mod intake;
 pub mod keeper;
 pub mod limits;
 pub mod listener;
+pub mod operator;
+pub mod pickup;
 mod places;
 pub mod problem;
 pub mod query;
@@ -24,9 +30,11 @@ pub mod refusals;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub mod service;
 mod standing;
 mod stream;
 pub mod tls;
+pub mod view;
 
 use std::sync::Arc;
 

@@ -97,11 +97,8 @@ async fn clients(service: Arc<Service>, request: Authorised<Operator>) -> Result
     };
     let limit = page(query.value("limit"))?;
     let filter = ClientFilter { environment, party: None, unfinished: query.value("unfinished") == Some("true") };
-    let found = service
-        .desk
-        .read(move |queries| queries.clients(&filter, after.as_ref(), limit))
-        .await
-        .map_err(unreadable)?;
+    let found =
+        service.desk.read(move |queries| queries.clients(&filter, after.as_ref(), limit)).await.map_err(unreadable)?;
     json(StatusCode::OK, &found.into_iter().map(Registered::of).collect::<Vec<_>>())
 }
 
@@ -141,7 +138,7 @@ async fn entries(service: Arc<Service>, request: Authorised<Operator>) -> Result
 async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
     let usual = u32::try_from(service.desk.policy.grace.as_secs()).unwrap_or(u32::MAX);
-    let (name, order, replaces) = read_order(&request, &body, |fields, faults| {
+    let asked = read_order(&body, |fields, faults| {
         let compromised = fields.value("compromised").is_some_and(|value| *value == Value::Bool(true));
         match fields.value("grace_seconds") {
             Some(_) if compromised => {
@@ -159,7 +156,7 @@ async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Re
             },
         }
     })?;
-    let order = Order { application: resolve(&service, name).await?, ..order };
+    let (order, replaces) = asked.order(&service, actor(&request)).await?;
     let application = order.application.clone();
     let reissued = service.desk.reissue(order, replaces).await.map_err(|error| not_now(error, refused))?;
     let EventAnswer::Accepted { issuance, .. } = reissued.event else { return Err(unknown_client()) };
@@ -178,8 +175,8 @@ async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Re
 
 async fn revoke(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
-    let (name, order, ()) = read_order(&request, &body, |_, _| Some(()))?;
-    let order = Order { application: resolve(&service, name).await?, ..order };
+    let asked = read_order(&body, |_, _| Some(()))?;
+    let (order, ()) = asked.order(&service, actor(&request)).await?;
     let application = order.application.clone();
     let revoked = service.desk.revoke(order).await.map_err(|error| not_now(error, refused))?;
     let answer = Revoked {
@@ -190,29 +187,39 @@ async fn revoke(service: Arc<Service>, mut request: Authorised<Operator>) -> Res
     json(StatusCode::OK, &answer)
 }
 
-/// `client`, `reason` and `case`, and what `more` reads beside them. The order's application is still to be found.
+/// An order as it was asked for; its client is still to be found.
+struct Asked<T> {
+    client: String,
+    reason: Name,
+    case: Option<EventPart>,
+    more: T,
+}
+
+/// `client`, `reason` and `case`, and what `more` reads beside them.
 fn read_order<T>(
-    request: &Authorised<Operator>,
     body: &[u8],
     more: impl FnOnce(&mut Fields<'_>, &mut Faults) -> Option<T>,
-) -> Result<(String, Order, T), Problem> {
-    let value = strict_json::parse(body)
-        .map_err(|error| Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}.")))?;
+) -> Result<Asked<T>, Problem> {
+    let value = strict_json::parse(body).map_err(|error| {
+        Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}."))
+    })?;
     let mut faults = Faults::default();
-    let read = Fields::of(&value, "", &mut faults).and_then(|mut fields| {
-        let name = fields.parsed::<String>("client", &mut faults);
+    let asked = Fields::of(&value, "", &mut faults).and_then(|mut fields| {
+        let client = fields.parsed::<String>("client", &mut faults);
         let reason = fields.parsed::<Name>("reason", &mut faults);
         let case = fields.optional::<EventPart>("case", &mut faults);
         let more = more(&mut fields, &mut faults);
         fields.finish(&mut faults);
-        Some((name?, reason?, case?, more?))
+        Some(Asked { client: client?, reason: reason?, case: case?, more: more? })
     });
-    let Some((name, reason, case, more)) = read.filter(|_| faults.is_empty()) else {
-        return Err(Problem::unprocessable(faults.into_vec()));
-    };
-    // A name that is neither an application nor a client id is refused when it is resolved.
-    let application = name.parse().or_else(|_| "unknown".parse()).map_err(|_| unknown_client())?;
-    Ok((name, Order { actor: actor(request), application, reason, case, event: None }, more))
+    asked.filter(|_| faults.is_empty()).ok_or_else(|| Problem::unprocessable(faults.into_vec()))
+}
+
+impl<T> Asked<T> {
+    async fn order(self, service: &Service, actor: Actor) -> Result<(Order, T), Problem> {
+        let application = resolve(service, self.client).await?;
+        Ok((Order { actor, application, reason: self.reason, case: self.case, event: None }, self.more))
+    }
 }
 
 fn actor(request: &Authorised<Operator>) -> Actor {

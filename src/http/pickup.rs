@@ -187,8 +187,9 @@ fn reference(request: &Authorised<caller::Recipient>) -> Result<Reference, Probl
 }
 
 fn proofs(body: &[u8]) -> Result<BTreeMap<Label, Proof>, Problem> {
-    let value = strict_json::parse(body)
-        .map_err(|error| Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}.")))?;
+    let value = strict_json::parse(body).map_err(|error| {
+        Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}."))
+    })?;
     let mut faults = Faults::default();
     let mut proofs = BTreeMap::new();
     if let Some(mut fields) = Fields::of(&value, "", &mut faults) {
@@ -221,7 +222,9 @@ fn refused(refusal: DeliveryRefusal) -> Problem {
         )
         .retry_after(std::time::Duration::from_secs(1)),
         DeliveryRefusal::Gone(state) => gone(state),
-        DeliveryRefusal::Over => Problem::gone("over", "This delivery is over. Use the newest e-mail, or ask the agency."),
+        DeliveryRefusal::Over => {
+            Problem::gone("over", "This delivery is over. Use the newest e-mail, or ask the agency.")
+        }
         DeliveryRefusal::WindowClosed { at } => Problem::gone(
             "window-closed",
             format!("The time to pick this delivery up ended at {at}. Ask the agency for a new issue."),
@@ -229,7 +232,9 @@ fn refused(refusal: DeliveryRefusal) -> Problem {
         DeliveryRefusal::FetchesSpent { limit } => Problem::new(
             StatusCode::FORBIDDEN,
             "fetches-spent",
-            format!("Part 2 was fetched {limit} times, which is as often as it may be. If those were not you, tell the agency."),
+            format!(
+                "Part 2 was fetched {limit} times, which is as often as it may be. If those were not you, tell the agency."
+            ),
         ),
         DeliveryRefusal::NotCollected => {
             Problem::conflict("not-collected", "Part 2 was not fetched yet, so there is nothing to confirm.")
@@ -292,7 +297,9 @@ fn ended(cause: EndCause) -> (&'static str, &'static str) {
         EndCause::Compromised => ("compromised", "This credential was ended because it had become known."),
         EndCause::GraceEnded => ("replaced", "A newer credential has replaced this one."),
         EndCause::Expired => ("expired", "This credential's life is over."),
-        EndCause::AgreementEnded => ("agreement-ended", "The agreement that this credential was issued under has ended."),
+        EndCause::AgreementEnded => {
+            ("agreement-ended", "The agreement that this credential was issued under has ended.")
+        }
     }
 }
 
@@ -300,7 +307,9 @@ fn wrong_proof(labels: &[Label], left: u32) -> Problem {
     let labels: Vec<_> = labels.iter().map(Label::as_str).collect();
     let labels = labels.join(", ");
     if left == 0 {
-        let detail = format!("The proof for {labels} is wrong, and it was the last try: the delivery is void. Ask the agency for a new issue.");
+        let detail = format!(
+            "The proof for {labels} is wrong, and it was the last try: the delivery is void. Ask the agency for a new issue."
+        );
         return Problem::gone("proofs-spent", detail);
     }
     let detail = format!(
@@ -341,7 +350,8 @@ fn welcome() -> Response {
     const PAGE: &str = include_str!("pickup/welcome.html");
     let mut response = reply::with_body(StatusCode::OK, "text/html; charset=utf-8", PAGE);
     let headers = response.headers_mut();
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     headers.insert(http::header::CONTENT_SECURITY_POLICY, http::HeaderValue::from_static(policy));
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
     headers.insert(http::header::REFERRER_POLICY, http::HeaderValue::from_static("no-referrer"));

@@ -54,7 +54,8 @@ impl Problem {
     /// A refusal with its stable code (kebab-case) and a sentence for people.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        let mut problem = Self { status, code, detail, faults: Vec::new(), retry_after: None, allow: None, closes: false };
+        let mut problem =
+            Self { status, code, detail, faults: Vec::new(), retry_after: None, allow: None, closes: false };
         // Whoever gets a 503 is told when to come again, even where nobody thought of it.
         if status == StatusCode::SERVICE_UNAVAILABLE {
             problem.retry_after = Some(Duration::from_secs(5));

@@ -313,9 +313,22 @@ mod tests {
     #[test]
     fn no_other_spelling_of_a_path_finds_it() {
         for path in [
-            "", "*", "//", "/v1", "/v1/deliveries/", "/v1//deliveries", "/v1/./deliveries", "/v1/x/../deliveries",
-            "/v1/deliveries/..", "/v1/deliveries/.", "/v1/deliveries/%4b7QF-2M9D", "/v1/deliveries/K7QF%002M9D",
-            "/V1/deliveries", "/v1/deliveries/a;b", "/v1/deliveries/a/b", "/v1%2fdeliveries",
+            "",
+            "*",
+            "//",
+            "/v1",
+            "/v1/deliveries/",
+            "/v1//deliveries",
+            "/v1/./deliveries",
+            "/v1/x/../deliveries",
+            "/v1/deliveries/..",
+            "/v1/deliveries/.",
+            "/v1/deliveries/%4b7QF-2M9D",
+            "/v1/deliveries/K7QF%002M9D",
+            "/V1/deliveries",
+            "/v1/deliveries/a;b",
+            "/v1/deliveries/a/b",
+            "/v1%2fdeliveries",
         ] {
             assert_eq!(find(Method::GET, path), Err((404, None)), "{path}");
         }

@@ -153,10 +153,9 @@ fn certified_key(material: &TlsMaterial, provider: &CryptoProvider) -> Result<Ce
     let chain = material.certificate.certificates()?;
     let key = material.key.private_key()?;
     CertifiedKey::from_der(chain, key, provider).map_err(|cause| match cause {
-        rustls::Error::InconsistentKeys(_) => TlsProblem::KeyMismatch {
-            certificate: material.certificate.name.clone(),
-            key: material.key.name.clone(),
-        },
+        rustls::Error::InconsistentKeys(_) => {
+            TlsProblem::KeyMismatch { certificate: material.certificate.name.clone(), key: material.key.name.clone() }
+        }
         rustls::Error::InvalidCertificate(_) => material.certificate.unusable(cause),
         other => material.key.unusable(other),
     })

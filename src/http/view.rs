@@ -104,7 +104,12 @@ impl Order {
         Self::new(view.application, view.environment, &view.issuance, versions)
     }
 
-    fn new(application_id: ApplicationId, environment: Environment, order: &Issuance, credentials: Vec<Version>) -> Self {
+    fn new(
+        application_id: ApplicationId,
+        environment: Environment,
+        order: &Issuance,
+        credentials: Vec<Version>,
+    ) -> Self {
         let (cause, next_attempt) = match order.state {
             IssuanceState::Queued { not_before } => (None, Some(not_before)),
             IssuanceState::Failed { cause } => (Some(cause.as_str()), None),

@@ -39,10 +39,7 @@ pub(super) struct Limit {
 
 impl Limit {
     pub(super) fn starting_now(deadlines: Deadlines) -> Self {
-        Self {
-            deadlines,
-            end: Instant::now() + deadlines.overall,
-        }
+        Self { deadlines, end: Instant::now() + deadlines.overall }
     }
 
     fn within(&self, phase: Duration) -> Instant {
@@ -77,9 +74,7 @@ impl Wire {
     ) -> Result<Self, MailFailure> {
         let limit = Limit::starting_now(settings.deadlines);
         let mut socket = connect(settings, &limit).await?;
-        let peer = socket
-            .peer_addr()
-            .map_err(|_| Fault::Broken(Trouble::Closed).at(Phase::Connect))?;
+        let peer = socket.peer_addr().map_err(|_| Fault::Broken(Trouble::Closed).at(Phase::Connect))?;
         let stream = match settings.security {
             Security::ImplicitTls => {
                 let mut stream = handshake(socket, name, tls, &limit).await?;
@@ -181,11 +176,7 @@ fn fault(watch: &Watch, error: &SmtpError) -> Fault {
     }
     // The library says QUIT after some failures, so the reply that the watch saw last may be a later one.
     if let Some(code) = error.status().map(u16::from) {
-        return Fault::Said(
-            seen.reply
-                .filter(|reply| reply.code == code)
-                .unwrap_or(ReplyCode::bare(code)),
-        );
+        return Fault::Said(seen.reply.filter(|reply| reply.code == code).unwrap_or(ReplyCode::bare(code)));
     }
     match seen.reply {
         // The code was read, only the library could not make sense of the text.
@@ -196,10 +187,7 @@ fn fault(watch: &Watch, error: &SmtpError) -> Fault {
 }
 
 async fn connect(settings: &RelaySettings, limit: &Limit) -> Result<TcpStream, MailFailure> {
-    let unreachable = |trouble| MailFailure::Unreachable {
-        phase: Phase::Connect,
-        trouble,
-    };
+    let unreachable = |trouble| MailFailure::Unreachable { phase: Phase::Connect, trouble };
     let end = limit.connect();
     let looked_up = timeout_at(end, tokio::net::lookup_host((settings.host.as_str(), settings.port))).await;
     let addresses: Vec<SocketAddr> = match looked_up {
@@ -258,9 +246,7 @@ impl From<&CertificateError> for CertificateFault {
 }
 
 async fn banner(stream: &mut (impl AsyncRead + Unpin), limit: &Limit) -> Result<(), MailFailure> {
-    let (reply, _) = read_reply(stream, limit.reply())
-        .await
-        .map_err(|fault| fault.at(Phase::Banner))?;
+    let (reply, _) = read_reply(stream, limit.reply()).await.map_err(|fault| fault.at(Phase::Banner))?;
     expect(reply, 220).map_err(|fault| fault.at(Phase::Banner))
 }
 
@@ -312,28 +298,18 @@ async fn read_reply(stream: &mut (impl AsyncRead + Unpin), end: Instant) -> Resu
         let (mut scanner, mut text) = (ReplyScanner::new(), Vec::with_capacity(512));
         loop {
             let before = text.len();
-            if stream
-                .read_buf(&mut text)
-                .await
-                .map_err(|_| Fault::Broken(Trouble::Closed))?
-                == 0
-            {
+            if stream.read_buf(&mut text).await.map_err(|_| Fault::Broken(Trouble::Closed))? == 0 {
                 return Err(Fault::Broken(Trouble::Closed));
             }
             let fresh = text.get(before..).unwrap_or_default();
-            match scanner
-                .feed(fresh)
-                .map_err(|violation| Fault::Broken(violation.into()))?
-            {
+            match scanner.feed(fresh).map_err(|violation| Fault::Broken(violation.into()))? {
                 None => {}
                 Some(complete) if complete.used < fresh.len() => return Err(Fault::Broken(Violation::Surplus.into())),
                 Some(complete) => return Ok((complete.reply, text)),
             }
         }
     };
-    timeout_at(end, reading)
-        .await
-        .unwrap_or(Err(Fault::Broken(Trouble::TimedOut)))
+    timeout_at(end, reading).await.unwrap_or(Err(Fault::Broken(Trouble::TimedOut)))
 }
 
 fn expect(reply: ReplyCode, code: u16) -> Result<(), Fault> {
@@ -370,14 +346,8 @@ mod tests {
         let mut one: &[u8] = b"220-hello\r\n220 there\r\n";
         assert_eq!(read_reply(&mut one, end).await.unwrap().0.code, 220);
         let mut two: &[u8] = b"220 go\r\n250 ok\r\n";
-        assert_eq!(
-            read_reply(&mut two, end).await.unwrap_err(),
-            Fault::Broken(Trouble::Surplus)
-        );
+        assert_eq!(read_reply(&mut two, end).await.unwrap_err(), Fault::Broken(Trouble::Surplus));
         let mut half: &[u8] = b"220 g";
-        assert_eq!(
-            read_reply(&mut half, end).await.unwrap_err(),
-            Fault::Broken(Trouble::Closed)
-        );
+        assert_eq!(read_reply(&mut half, end).await.unwrap_err(), Fault::Broken(Trouble::Closed));
     }
 }

@@ -65,10 +65,7 @@ impl MailFailure {
     /// fault of the relay or of our configuration, so the mail may go later.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Refused {
-                phase: Phase::Recipient | Phase::Data | Phase::Content,
-                ..
-            } => Verdict::Never,
+            Self::Refused { phase: Phase::Recipient | Phase::Data | Phase::Content, .. } => Verdict::Never,
             Self::Unknown { .. } => Verdict::Unknown,
             Self::Refused { .. }
             | Self::Deferred { .. }
@@ -279,13 +276,7 @@ mod tests {
         let silence = Fault::Broken(Trouble::TimedOut);
         assert_eq!(silence.after_content().verdict(), Verdict::Unknown);
         assert_eq!(silence.at(Phase::Data).verdict(), Verdict::Later);
-        assert_eq!(
-            Fault::Said(ReplyCode::bare(552)).after_content().verdict(),
-            Verdict::Never
-        );
-        assert_eq!(
-            Fault::Said(ReplyCode::bare(452)).after_content().verdict(),
-            Verdict::Later
-        );
+        assert_eq!(Fault::Said(ReplyCode::bare(552)).after_content().verdict(), Verdict::Never);
+        assert_eq!(Fault::Said(ReplyCode::bare(452)).after_content().verdict(), Verdict::Later);
     }
 }

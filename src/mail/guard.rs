@@ -62,13 +62,7 @@ pub(super) struct GuardedStream<S> {
 impl<S: AsyncRead + Unpin> GuardedStream<S> {
     /// Takes a stream whose banner was read, and nothing after it.
     pub(super) fn new(inner: S, peer: SocketAddr, watch: Arc<Watch>) -> Self {
-        Self {
-            inner,
-            peer,
-            greeting: GREETING,
-            turn: Turn::Ours,
-            watch,
-        }
+        Self { inner, peer, greeting: GREETING, turn: Turn::Ours, watch }
     }
 
     fn broken(&self, violation: Violation) -> io::Error {
@@ -197,10 +191,7 @@ mod tests {
     async fn a_relay_that_went_away_is_found_before_anything_is_written() {
         let (mut stream, relay, watch) = guarded().await;
         drop(relay);
-        assert_eq!(
-            stream.write_all(b"NOOP\r\n").await.unwrap_err().kind(),
-            ErrorKind::ConnectionAborted
-        );
+        assert_eq!(stream.write_all(b"NOOP\r\n").await.unwrap_err().kind(), ErrorKind::ConnectionAborted);
         assert_eq!(watch.seen().violation, None);
     }
 }

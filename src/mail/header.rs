@@ -14,11 +14,7 @@ const PLAIN_LENGTH: usize = 60;
 /// stays legible; any other becomes encoded words, folded. There is no CR or LF in it but for the folding.
 pub(super) fn unstructured(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" -.,:+/()&".contains(&byte);
-    if is_legible(text, plain) {
-        text.to_owned()
-    } else {
-        encoded_words(text)
-    }
+    if is_legible(text, plain) { text.to_owned() } else { encoded_words(text) }
 }
 
 /// The same for the name in front of an address, where punctuation has a meaning of its own (RFC 5322, section 3.2.5).
@@ -53,10 +49,7 @@ mod tests {
 
     #[test]
     fn plain_text_stays_legible_and_a_look_alike_does_not_stay() {
-        assert_eq!(
-            unstructured("API keys for Exempel (production)"),
-            "API keys for Exempel (production)"
-        );
+        assert_eq!(unstructured("API keys for Exempel (production)"), "API keys for Exempel (production)");
         assert_eq!(unstructured("=?utf-8?Q?x?="), "=?utf-8?B?PT91dGYtOD9RP3g/PQ==?=");
         assert_eq!(phrase("Exempel, AB"), "=?utf-8?B?RXhlbXBlbCwgQUI=?=");
         assert_eq!(unstructured("a\r\nBcc: b"), "=?utf-8?B?YQ0KQmNjOiBi?=");
@@ -65,10 +58,6 @@ mod tests {
     #[test]
     fn long_text_is_folded_into_words_of_allowed_length() {
         let folded = unstructured(&"å漢🗝".repeat(60));
-        assert!(
-            folded
-                .split("\r\n ")
-                .all(|word| word.len() <= 75 && word.starts_with("=?utf-8?B?"))
-        );
+        assert!(folded.split("\r\n ").all(|word| word.len() <= 75 && word.starts_with("=?utf-8?B?")));
     }
 }

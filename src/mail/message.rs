@@ -85,14 +85,7 @@ pub(super) fn finish(
     text: Zeroizing<String>,
     html: Zeroizing<String>,
 ) -> Result<OutgoingMail, MailNotWritten> {
-    let Envelope {
-        agency,
-        to,
-        id,
-        subject,
-        sent,
-        language,
-    } = envelope;
+    let Envelope { agency, to, id, subject, sent, language } = envelope;
     // The boundary stands in no quoted-printable text, where `=` is followed by two digits or the end of the line.
     let boundary = format!("=_{id}");
     let parts = MultiPart::builder()
@@ -103,11 +96,7 @@ pub(super) fn finish(
     let message = Message::builder()
         .raw_header(from_header(agency))
         .to(Mailbox::new(None, address(to)?))
-        .raw_header(HeaderValue::dangerous_new_pre_encoded(
-            name("Subject"),
-            String::new(),
-            unstructured(&subject),
-        ))
+        .raw_header(HeaderValue::dangerous_new_pre_encoded(name("Subject"), String::new(), unstructured(&subject)))
         .date(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(sent.millis()).unwrap_or(0)))
         .message_id(Some(format!("<{id}@{}>", agency.from.domain())))
         // RFC 3834, section 5: nobody's absence note should answer this.

@@ -45,11 +45,7 @@ impl NoticeMail {
             Language::Sv => environment_sv(self.environment),
             Language::En => environment_en(self.environment),
         };
-        let view = View {
-            mail: self,
-            place,
-            window_ends: to_the_minute(self.window_ends),
-        };
+        let view = View { mail: self, place, window_ends: to_the_minute(self.window_ends) };
         let (text, html) = match self.language {
             Language::Sv => (render(SvText { v: &view })?, render(SvHtml { v: &view })?),
             Language::En => (render(EnText { v: &view })?, render(EnHtml { v: &view })?),
@@ -74,10 +70,7 @@ impl NoticeMail {
                     NoticeKind::Activated => "nycklarna gäller",
                     NoticeKind::Ended => "nycklarna gäller inte längre",
                 };
-                format!(
-                    "API-nycklar till {} ({place}), leverans {}: {what}",
-                    self.software, self.reference
-                )
+                format!("API-nycklar till {} ({place}), leverans {}: {what}", self.software, self.reference)
             }
             Language::En => {
                 let what = match self.kind {
@@ -86,10 +79,7 @@ impl NoticeMail {
                     NoticeKind::Activated => "the keys are active",
                     NoticeKind::Ended => "the keys are no longer valid",
                 };
-                format!(
-                    "API keys for {} ({place}), delivery {}: {what}",
-                    self.software, self.reference
-                )
+                format!("API keys for {} ({place}), delivery {}: {what}", self.software, self.reference)
             }
         }
     }
@@ -143,21 +133,15 @@ mod tests {
         };
         let mail = notice.write().unwrap();
         let message = MessageParser::default().parse(mail.bytes()).unwrap();
-        assert!(
-            message
-                .body_html(0)
-                .unwrap()
-                .contains(&format!("<html lang=\"{language}\">"))
-        );
+        assert!(message.body_html(0).unwrap().contains(&format!("<html lang=\"{language}\">")));
         let (id, subject) = (message.message_id().unwrap(), message.subject().unwrap());
         format!("{id}\n{subject}\n\n{}", message.body_text(0).unwrap()).replace('\r', "")
     }
 
     #[test]
     fn every_notice_in_both_languages() {
-        let all = NoticeKind::ALL
-            .iter()
-            .flat_map(|kind| Language::ALL.iter().map(|language| as_read(*kind, *language)));
+        let all =
+            NoticeKind::ALL.iter().flat_map(|kind| Language::ALL.iter().map(|language| as_read(*kind, *language)));
         insta::assert_snapshot!(all.collect::<Vec<_>>().join("\n==========\n"));
     }
 }

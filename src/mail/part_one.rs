@@ -54,18 +54,12 @@ impl PartOne {
         let view = View::of(&self);
         let (subject, text, html) = match self.language {
             Language::Sv => (
-                format!(
-                    "API-nycklar till {} ({}), leverans {}: del 1 av 2",
-                    self.software, view.place, self.reference
-                ),
+                format!("API-nycklar till {} ({}), leverans {}: del 1 av 2", self.software, view.place, self.reference),
                 render(SvText { v: &view })?,
                 render(SvHtml { v: &view })?,
             ),
             Language::En => (
-                format!(
-                    "API keys for {} ({}), delivery {}: part 1 of 2",
-                    self.software, view.place, self.reference
-                ),
+                format!("API keys for {} ({}), delivery {}: part 1 of 2", self.software, view.place, self.reference),
                 render(EnText { v: &view })?,
                 render(EnHtml { v: &view })?,
             ),
@@ -104,10 +98,7 @@ impl FromStr for PickupUrl {
 
     fn from_str(text: &str) -> Result<Self, BadUrl> {
         let rest = text.strip_prefix("https://").ok_or(BadUrl)?;
-        let starts_well = rest
-            .as_bytes()
-            .first()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
+        let starts_well = rest.as_bytes().first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:/[]".contains(&byte);
         if starts_well && text.len() <= 200 && rest.bytes().all(plain) {
             Ok(Self(format!("{}/", text.trim_end_matches('/'))))
@@ -250,9 +241,7 @@ mod tests {
             software: "Ärendehanteraren & Co".parse().unwrap(),
             organisation: "Exempel AB".parse().unwrap(),
             environment: Environment::Production,
-            apis: ["folkbokforing-v2", "adresser-v1"]
-                .map(|api| api.parse().unwrap())
-                .into(),
+            apis: ["folkbokforing-v2", "adresser-v1"].map(|api| api.parse().unwrap()).into(),
             written: "2026-11-23T07:30:00.000Z".parse().unwrap(),
             window_ends: "2026-12-07T08:00:00.000Z".parse().unwrap(),
             pickup: "https://hamta.myndigheten.example".parse().unwrap(),
@@ -262,16 +251,8 @@ mod tests {
                 from: "api@myndigheten.example".parse().unwrap(),
             },
             shares: vec![
-                (
-                    "oauth2".parse().unwrap(),
-                    "exmp-prod-abcdefghijklmnopqrst".parse().unwrap(),
-                    share("oauth2"),
-                ),
-                (
-                    "apigw".parse().unwrap(),
-                    "exmp-prod-tsrqponmlkjihgfedcba".parse().unwrap(),
-                    share("apigw"),
-                ),
+                ("oauth2".parse().unwrap(), "exmp-prod-abcdefghijklmnopqrst".parse().unwrap(), share("oauth2")),
+                ("apigw".parse().unwrap(), "exmp-prod-tsrqponmlkjihgfedcba".parse().unwrap(), share("apigw")),
             ],
             replaces,
         }
@@ -332,9 +313,7 @@ mod tests {
     #[test]
     fn nothing_in_the_mail_is_fetched_when_it_is_read() {
         let read = as_read(&example(Language::En, Replacement::First).write().unwrap()).to_lowercase();
-        for fetcher in [
-            "<img", "src=", "<link", "url(", "<script", "<iframe", "@import", "http://",
-        ] {
+        for fetcher in ["<img", "src=", "<link", "url(", "<script", "<iframe", "@import", "http://"] {
             assert!(!read.contains(fetcher), "{fetcher}");
         }
     }
@@ -350,10 +329,7 @@ mod tests {
 
     #[test]
     fn a_pickup_address_is_safe_on_a_command_line() {
-        assert_eq!(
-            "https://p.exempel.se:8443".parse::<PickupUrl>().unwrap().to_string(),
-            "https://p.exempel.se:8443/"
-        );
+        assert_eq!("https://p.exempel.se:8443".parse::<PickupUrl>().unwrap().to_string(), "https://p.exempel.se:8443/");
         for text in [
             "",
             "https://",
@@ -387,9 +363,7 @@ mod tests {
             "\\PC{0,20}",
         ];
         let joined = prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat());
-        joined.prop_filter_map("a name", |text| {
-            text.trim().chars().take(200).collect::<String>().trim().parse().ok()
-        })
+        joined.prop_filter_map("a name", |text| text.trim().chars().take(200).collect::<String>().trim().parse().ok())
     }
 
     proptest! {

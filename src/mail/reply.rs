@@ -92,13 +92,7 @@ pub(super) struct Complete {
 
 impl ReplyScanner {
     pub(super) fn new() -> Self {
-        Self {
-            total: 0,
-            line: 0,
-            head: [0; HEAD],
-            code: None,
-            after_return: false,
-        }
+        Self { total: 0, line: 0, head: [0; HEAD], code: None, after_return: false }
     }
 
     /// Takes more bytes; says when the reply is complete. Bytes past [`Complete::used`] are not looked at.
@@ -140,16 +134,11 @@ impl ReplyScanner {
         if *self.code.get_or_insert(digits) != digits {
             return Err(Violation::Garbled);
         }
-        let number = digits
-            .iter()
-            .fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
+        let number = digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
         let reply = match rest {
             [b'-', ..] => None,
             [] => Some(ReplyCode::bare(number)),
-            [b' ', text @ ..] => Some(ReplyCode {
-                code: number,
-                enhanced: enhanced(digits[0] - b'0', text),
-            }),
+            [b' ', text @ ..] => Some(ReplyCode { code: number, enhanced: enhanced(digits[0] - b'0', text) }),
             [_, ..] => return Err(Violation::Garbled),
         };
         (self.line, self.after_return) = (0, false);
@@ -167,12 +156,7 @@ fn enhanced(class: u8, text: &[u8]) -> Option<EnhancedCode> {
         if fits { part.parse::<u16>().ok() } else { None }
     };
     let agrees = parts.next().is_none() && number(first)? == u16::from(class) && first.len() == 1;
-    Some(EnhancedCode {
-        class,
-        subject: number(subject)?,
-        detail: number(detail)?,
-    })
-    .filter(|_| agrees)
+    Some(EnhancedCode { class, subject: number(subject)?, detail: number(detail)? }).filter(|_| agrees)
 }
 
 #[cfg(test)]
@@ -187,10 +171,7 @@ mod tests {
     #[test]
     fn a_reply_ends_with_its_last_line_and_not_before() {
         assert_eq!(scan(b"250 2.1.0 Ok\r\n"), Ok(Some((14, "250 2.1.0".to_owned()))));
-        assert_eq!(
-            scan(b"250-one\r\n250-STARTTLS\r\n250 SIZE 1\r\nsurplus"),
-            Ok(Some((35, "250".to_owned())))
-        );
+        assert_eq!(scan(b"250-one\r\n250-STARTTLS\r\n250 SIZE 1\r\nsurplus"), Ok(Some((35, "250".to_owned()))));
         assert_eq!(scan(b"250\r\n"), Ok(Some((5, "250".to_owned()))));
         for unfinished in [&b""[..], b"250", b"250 ok", b"250 ok\r", b"250-ok\r\n"] {
             assert_eq!(scan(unfinished), Ok(None));
@@ -223,10 +204,7 @@ mod tests {
         ] {
             assert_eq!(scan(bytes), Err(Violation::Garbled), "{bytes:?}");
         }
-        assert_eq!(
-            scan(&b"250-x\r\n".repeat(MAX_REPLY_BYTES / 7 + 1)),
-            Err(Violation::TooLong)
-        );
+        assert_eq!(scan(&b"250-x\r\n".repeat(MAX_REPLY_BYTES / 7 + 1)), Err(Violation::TooLong));
         assert_eq!(scan(&vec![b'2'; MAX_REPLY_BYTES + 1]), Err(Violation::TooLong));
     }
 

@@ -36,11 +36,7 @@ impl ClockUnset {
 /// Refuses a clock that was not set: windows and certificates would be judged by a time that never was.
 pub fn start_check(clock: &dyn Clock) -> Result<Timestamp, ClockUnset> {
     let now = clock.now();
-    if now < Timestamp::EPOCH.after(RELEASED) {
-        Err(ClockUnset { now })
-    } else {
-        Ok(now)
-    }
+    if now < Timestamp::EPOCH.after(RELEASED) { Err(ClockUnset { now }) } else { Ok(now) }
 }
 
 /// The machine's clock (`CLOCK_REALTIME`), whatever it does.
@@ -50,11 +46,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // A clock before 1970 reads as 1970; `start_check` refuses it.
-        Timestamp::EPOCH.after(
-            SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default(),
-        )
+        Timestamp::EPOCH.after(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 }
 
@@ -84,15 +76,8 @@ struct Reading {
 impl<C: Clock> SteadyClock<C> {
     /// Starts from the latest instant on record; an empty record is [`Timestamp::EPOCH`].
     pub fn new(clock: C, seen: Timestamp) -> Self {
-        let reading = Reading {
-            wall: clock.now(),
-            elapsed: Instant::now(),
-        };
-        Self {
-            clock,
-            high_water_millis: AtomicI64::new(seen.millis()),
-            reading: Mutex::new(reading),
-        }
+        let reading = Reading { wall: clock.now(), elapsed: Instant::now() };
+        Self { clock, high_water_millis: AtomicI64::new(seen.millis()), reading: Mutex::new(reading) }
     }
 
     /// How far the clock behind lies before the latest instant seen; zero when all is well.
@@ -204,9 +189,7 @@ mod tests {
         wall.advance(MINUTE);
         assert_eq!(steady.step_at(started + MINUTE), None);
         wall.advance(10 * MINUTE);
-        let Some(Step::Forward(by)) = steady.step_at(started + 2 * MINUTE) else {
-            panic!("no step forward")
-        };
+        let Some(Step::Forward(by)) = steady.step_at(started + 2 * MINUTE) else { panic!("no step forward") };
         assert_eq!(by.as_secs(), 9 * 60);
         wall.set(at("2026-11-23T12:00:00.000Z"));
         assert!(matches!(steady.step_at(started + 3 * MINUTE), Some(Step::Backward(_))));
@@ -216,10 +199,7 @@ mod tests {
 
     #[test]
     fn a_clock_before_the_release_is_refused_and_one_after_2038_is_not() {
-        assert_eq!(
-            start_check(&ManualClock::at(Timestamp::EPOCH)),
-            Err(ClockUnset { now: Timestamp::EPOCH })
-        );
+        assert_eq!(start_check(&ManualClock::at(Timestamp::EPOCH)), Err(ClockUnset { now: Timestamp::EPOCH }));
         assert!(start_check(&ManualClock::at(at("2026-10-31T23:59:59.999Z"))).is_err());
         assert!(start_check(&ManualClock::at(at("2026-11-01T00:00:00.000Z"))).is_ok());
         assert!(start_check(&ManualClock::at(at("2039-01-01T00:00:00.000Z"))).is_ok());

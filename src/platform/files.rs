@@ -47,10 +47,7 @@ impl FileSource {
             Self::Path(path) => Ok(path.clone()),
             Self::Credential(name) => match credentials {
                 Some(directory) => Ok(directory.join(name)),
-                None => Err(FileRefused {
-                    path: PathBuf::from(self.to_string()),
-                    why: Why::NoCredentialsDirectory,
-                }),
+                None => Err(FileRefused { path: PathBuf::from(self.to_string()), why: Why::NoCredentialsDirectory }),
             },
         }
     }
@@ -167,9 +164,7 @@ const WRITE: &str = "write it";
 
 /// The directory of the credentials, as the service manager names it to us (systemd.exec(5), `LoadCredential=`).
 pub fn credentials_directory() -> Option<PathBuf> {
-    std::env::var_os("CREDENTIALS_DIRECTORY")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Reads a file that nobody else may know, at most [`SECRET_FILE_MAX_BYTES`]. The bytes are wiped when dropped.
@@ -192,9 +187,14 @@ fn read_secret_with(source: &FileSource, credentials: Option<&Path>) -> Result<Z
 /// Reads a file that all may know but only we and root may change, at most [`PUBLIC_FILE_MAX_BYTES`].
 pub fn read_public(source: &FileSource) -> Result<Vec<u8>, FileRefused> {
     let path = source.path()?;
-    read_checked(&path, OFlags::empty(), PUBLIC_FILE_MAX_BYTES, |mode| {
-        if mode & 0o022 == 0 { None } else { Some(WRITE) }
-    })
+    read_checked(
+        &path,
+        OFlags::empty(),
+        PUBLIC_FILE_MAX_BYTES,
+        |mode| {
+            if mode & 0o022 == 0 { None } else { Some(WRITE) }
+        },
+    )
     .map_err(|why| FileRefused { path, why })
 }
 
@@ -206,11 +206,7 @@ fn read_checked(
 ) -> Result<Vec<u8>, Why> {
     // NONBLOCK: opening a named pipe must not wait for its writer.
     let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(opening)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(opening)?;
     // All checks are made on the open file, so that it cannot be exchanged between check and use.
     let metadata = file.metadata().map_err(system("look at it"))?;
     if !metadata.is_file() {
@@ -226,19 +222,12 @@ fn read_checked(
     // One allocation: a buffer that grows would leave copies.
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(max)).unwrap_or(0) + 1);
     file.take(max + 1).read_to_end(&mut bytes).map_err(system("read it"))?;
-    if bytes.len() as u64 > max {
-        Err(Why::TooLong { max })
-    } else {
-        Ok(bytes)
-    }
+    if bytes.len() as u64 > max { Err(Why::TooLong { max }) } else { Ok(bytes) }
 }
 
 /// Makes a file of mode 0600 that must not be there yet, and makes it last: when this returns, it survives a power cut.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileRefused> {
-    let refused = |why| FileRefused {
-        path: path.to_owned(),
-        why,
-    };
+    let refused = |why| FileRefused { path: path.to_owned(), why };
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -250,10 +239,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileRefused> {
     if let Err(cause) = written {
         // Half a key is worse than none. That the removal fails too changes nothing about the answer.
         let _ = std::fs::remove_file(path);
-        return Err(refused(Why::System {
-            tried: "write it",
-            cause,
-        }));
+        return Err(refused(Why::System { tried: "write it", cause }));
     }
     sync_parent(path).map_err(refused)
 }
@@ -270,23 +256,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileRefused> {
         Ok(()) => {}
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
         Err(cause) => {
-            return Err(FileRefused {
-                path: next,
-                why: Why::System {
-                    tried: "remove what a crash left",
-                    cause,
-                },
-            });
+            return Err(FileRefused { path: next, why: Why::System { tried: "remove what a crash left", cause } });
         }
     }
     write_new(&next, bytes)?;
     std::fs::rename(&next, path)
         .map_err(system("put the new content in its place"))
         .and_then(|()| sync_parent(path))
-        .map_err(|why| FileRefused {
-            path: path.to_owned(),
-            why,
-        })
+        .map_err(|why| FileRefused { path: path.to_owned(), why })
 }
 
 /// Overwrites a small file, then removes it, both to the disk.
@@ -296,11 +273,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileRefused> {
 pub fn erase(path: &Path) -> Result<(), FileRefused> {
     let attempt = || -> Result<(), Why> {
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let mut file = OpenOptions::new()
-            .write(true)
-            .custom_flags(flags)
-            .open(path)
-            .map_err(opening)?;
+        let mut file = OpenOptions::new().write(true).custom_flags(flags).open(path).map_err(opening)?;
         let metadata = file.metadata().map_err(system("look at it"))?;
         if !metadata.is_file() {
             return Err(Why::NotRegular);
@@ -311,10 +284,7 @@ pub fn erase(path: &Path) -> Result<(), FileRefused> {
         std::fs::remove_file(path).map_err(system("remove it"))?;
         sync_parent(path)
     };
-    attempt().map_err(|why| FileRefused {
-        path: path.to_owned(),
-        why,
-    })
+    attempt().map_err(|why| FileRefused { path: path.to_owned(), why })
 }
 
 /// Whether a file of this user can be trusted: ours or root's.
@@ -331,22 +301,14 @@ pub(super) fn opening(cause: io::Error) -> Why {
     if cause.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
         Why::SymbolicLink
     } else {
-        Why::System {
-            tried: "open it",
-            cause,
-        }
+        Why::System { tried: "open it", cause }
     }
 }
 
 /// A name in a directory lasts when the directory is synced.
 fn sync_parent(path: &Path) -> Result<(), Why> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(system("make its directory last"))
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(system("make its directory last"))
 }
 
 #[cfg(test)]

@@ -69,15 +69,8 @@ mod tests {
 
     #[test]
     fn memory_is_told_from_a_disk() {
-        assert_eq!(
-            FileSystem::of(std::fs::File::open("/dev/shm").unwrap()).unwrap(),
-            FileSystem::Memory
-        );
-        assert!(
-            !FileSystem::of(std::fs::File::open("/proc").unwrap())
-                .unwrap()
-                .keeps_state()
-        );
+        assert_eq!(FileSystem::of(std::fs::File::open("/dev/shm").unwrap()).unwrap(), FileSystem::Memory);
+        assert!(!FileSystem::of(std::fs::File::open("/proc").unwrap()).unwrap().keeps_state());
         assert!(FileSystem::from_magic(0xef53).keeps_state());
         assert!(!FileSystem::from_magic(0x6969).keeps_state());
     }

@@ -113,31 +113,13 @@ fn subscriber(format: LogFormat, level: LogLevel, queue: LogQueue) -> impl Subsc
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     // Libraries do not know what is secret here: their details stay out at every level.
-    let ours = Targets::new()
-        .with_target("tallyd", level)
-        .with_default(level.min(LevelFilter::WARN));
-    let layer = tracing_subscriber::fmt::layer()
-        .log_internal_errors(false)
-        .with_ansi(false);
+    let ours = Targets::new().with_target("tallyd", level).with_default(level.min(LevelFilter::WARN));
+    let layer = tracing_subscriber::fmt::layer().log_internal_errors(false).with_ansi(false);
     let layer = match format {
-        LogFormat::Text => layer
-            .with_target(false)
-            .with_writer(Lines {
-                queue,
-                escape: line_of_text,
-            })
-            .boxed(),
+        LogFormat::Text => layer.with_target(false).with_writer(Lines { queue, escape: line_of_text }).boxed(),
         LogFormat::Auto | LogFormat::Json => {
-            let writer = Lines {
-                queue,
-                escape: line_of_json,
-            };
-            layer
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
-                .with_writer(writer)
-                .boxed()
+            let writer = Lines { queue, escape: line_of_json };
+            layer.json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(ours))
@@ -161,9 +143,7 @@ impl LogQueue {
         let (queue, entries) = sync_channel(QUEUE_MAX_RECORDS);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || write_all(sink, &entries, &counter))?;
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(sink, &entries, &counter))?;
         Ok(Self { queue, dropped })
     }
 
@@ -202,10 +182,7 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line {
-            lines: self,
-            record: Vec::new(),
-        }
+        Line { lines: self, record: Vec::new() }
     }
 }
 
@@ -287,14 +264,9 @@ mod tests {
 
     #[test]
     fn a_json_record_is_one_line_of_ascii_that_reads_back_whole() {
-        let text = logged(LogFormat::Json, || {
-            tracing::info!(organisation = NASTY, "the mail to {NASTY} left")
-        });
+        let text = logged(LogFormat::Json, || tracing::info!(organisation = NASTY, "the mail to {NASTY} left"));
         assert_eq!(text.matches('\n').count(), 1);
-        assert!(
-            text.trim_end().bytes().all(|byte| (0x20..=0x7e).contains(&byte)),
-            "{text}"
-        );
+        assert!(text.trim_end().bytes().all(|byte| (0x20..=0x7e).contains(&byte)), "{text}");
         let record: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(record["organisation"], NASTY);
         assert_eq!(record["level"], "INFO");
@@ -302,9 +274,7 @@ mod tests {
 
     #[test]
     fn a_text_record_is_one_line_that_controls_nothing() {
-        let text = logged(LogFormat::Text, || {
-            tracing::warn!(organisation = NASTY, "the mail to {NASTY} left")
-        });
+        let text = logged(LogFormat::Text, || tracing::warn!(organisation = NASTY, "the mail to {NASTY} left"));
         assert_eq!(text.matches('\n').count(), 1);
         assert!(
             text.contains("Åke") && !text.contains(['\u{1b}', '\r', '\u{9b}', '\u{2028}', '\u{202e}', '\u{7f}']),
@@ -319,10 +289,7 @@ mod tests {
             tracing::warn!(target: "rustls", "handshake");
             tracing::debug!("detail");
         });
-        assert!(
-            text.contains("handshake") && !text.contains("body") && !text.contains("detail"),
-            "{text}"
-        );
+        assert!(text.contains("handshake") && !text.contains("body") && !text.contains("detail"), "{text}");
     }
 
     #[test]

@@ -94,14 +94,8 @@ pub fn harden_process() -> Result<(), HardeningFailed> {
     let failed = |measure: &'static str| move |cause: io::Error| HardeningFailed { measure, cause };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|errno| failed("forbid core dumps and debuggers")(errno.into()))?;
-    rustix::process::setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    )
-    .map_err(|errno| failed("set the limit for core dumps to zero")(errno.into()))?;
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|errno| failed("set the limit for core dumps to zero")(errno.into()))?;
     rustix::thread::set_no_new_privs(true).map_err(|errno| failed("give up new privileges")(errno.into()))?;
     catch_file_size_signal().map_err(failed("catch SIGXFSZ"))
 }
@@ -163,19 +157,12 @@ mod tests {
         // In a process of its own: the measures cannot be taken back.
         let itself = std::env::current_exe().unwrap();
         let child = Command::new("sh")
-            .args([
-                "-c",
-                "ulimit -f 8; exec \"$0\" --exact platform::memory::tests::in_a_hardened_process --ignored",
-            ])
+            .args(["-c", "ulimit -f 8; exec \"$0\" --exact platform::memory::tests::in_a_hardened_process --ignored"])
             .arg(itself)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&child.stdout);
-        assert!(
-            child.status.success() && said.contains("1 passed"),
-            "{:?}: {said}",
-            child.status
-        );
+        assert!(child.status.success() && said.contains("1 passed"), "{:?}: {said}", child.status);
     }
 
     #[test]
@@ -183,10 +170,7 @@ mod tests {
     fn in_a_hardened_process() {
         let path = std::env::temp_dir().join(format!("tallyd-file-size-{}", std::process::id()));
         harden_process().unwrap();
-        assert_eq!(
-            rustix::process::dumpable_behavior().unwrap(),
-            DumpableBehavior::NotDumpable
-        );
+        assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
         assert_eq!(rustix::process::getrlimit(Resource::Core).current, Some(0));
         assert!(rustix::thread::no_new_privs().unwrap());
         let mut file = std::fs::File::create(&path).unwrap();

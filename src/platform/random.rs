@@ -18,11 +18,7 @@ impl SystemRandomness {
         source.fill(&mut first)?;
         source.fill(&mut second)?;
         // By chance once in 2^256; in truth a source that repeats itself.
-        if first == second {
-            Err(RandomnessFailed)
-        } else {
-            Ok(source)
-        }
+        if first == second { Err(RandomnessFailed) } else { Ok(source) }
     }
 }
 

@@ -54,28 +54,18 @@ impl StateRefused {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Directory(FileRefused {
-                path,
-                why: Why::Mode { .. },
-            }) => format!("chmod 0700 {}", path.display()),
-            Self::Directory(FileRefused {
-                path,
-                why: Why::Owner { uid },
-            }) => {
-                format!(
-                    "run the command as user {uid}, or give {} to the user of the service",
-                    path.display()
-                )
+            Self::Directory(FileRefused { path, why: Why::Mode { .. } }) => format!("chmod 0700 {}", path.display()),
+            Self::Directory(FileRefused { path, why: Why::Owner { uid } }) => {
+                format!("run the command as user {uid}, or give {} to the user of the service", path.display())
             }
-            Self::Directory(FileRefused {
-                why: Why::System { cause, .. },
-                ..
-            }) if cause.kind() == io::ErrorKind::NotFound => {
+            Self::Directory(FileRefused { why: Why::System { cause, .. }, .. })
+                if cause.kind() == io::ErrorKind::NotFound =>
+            {
                 "make it once with tallyd init, or correct state.directory".to_owned()
             }
-            Self::Directory(FileRefused {
-                why: Why::SymbolicLink, ..
-            }) => "name the directory itself in state.directory".to_owned(),
+            Self::Directory(FileRefused { why: Why::SymbolicLink, .. }) => {
+                "name the directory itself in state.directory".to_owned()
+            }
             Self::Directory(refused) => refused.hint(),
             Self::NotADirectory(_) => "name a directory in state.directory".to_owned(),
             Self::Held { .. } => "one daemon per state directory: stop the other one first".to_owned(),
@@ -99,13 +89,7 @@ impl StateDirectory {
             Ok(()) => {}
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
             Err(cause) => {
-                return Err(refused(
-                    path,
-                    Why::System {
-                        tried: "create it",
-                        cause,
-                    },
-                ));
+                return Err(refused(path, Why::System { tried: "create it", cause }));
             }
         }
         Self::open(path)
@@ -117,11 +101,7 @@ impl StateDirectory {
         let filesystem =
             FileSystem::of(&directory).map_err(|cause| refused(path, system("look at its file system")(cause)))?;
         let lock = take_lock(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            filesystem,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), filesystem, _lock: lock })
     }
 
     /// Looks without taking: for `tallyd check`, which may be run by root beside a running daemon.
@@ -130,10 +110,7 @@ impl StateDirectory {
         let directory = open_checked(path, |uid| root || files::is_ours(uid))?;
         let filesystem =
             FileSystem::of(&directory).map_err(|cause| refused(path, system("look at its file system")(cause)))?;
-        Ok(StateReport {
-            filesystem,
-            held_by: holder(&path.join(LOCK_NAME))?,
-        })
+        Ok(StateReport { filesystem, held_by: holder(&path.join(LOCK_NAME))? })
     }
 
     /// Where it is.
@@ -153,22 +130,14 @@ impl StateDirectory {
 }
 
 fn refused(path: &Path, why: Why) -> StateRefused {
-    StateRefused::Directory(FileRefused {
-        path: path.to_owned(),
-        why,
-    })
+    StateRefused::Directory(FileRefused { path: path.to_owned(), why })
 }
 
 fn open_checked(path: &Path, may_own: impl Fn(u32) -> bool) -> Result<File, StateRefused> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let directory = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(|cause| refused(path, opening(cause)))?;
-    let metadata = directory
-        .metadata()
-        .map_err(|cause| refused(path, system("look at it")(cause)))?;
+    let directory =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|cause| refused(path, opening(cause)))?;
+    let metadata = directory.metadata().map_err(|cause| refused(path, system("look at it")(cause)))?;
     if !metadata.is_dir() {
         return Err(StateRefused::NotADirectory(path.to_owned()));
     }
@@ -177,13 +146,7 @@ fn open_checked(path: &Path, may_own: impl Fn(u32) -> bool) -> Result<File, Stat
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o027 != 0 {
-        return Err(refused(
-            path,
-            Why::Mode {
-                mode,
-                may: "change or read it",
-            },
-        ));
+        return Err(refused(path, Why::Mode { mode, may: "change or read it" }));
     }
     Ok(directory)
 }
@@ -204,10 +167,7 @@ fn take_lock(directory: &Path) -> Result<File, StateRefused> {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::WouldBlock) => {
-                return Err(StateRefused::Held {
-                    path: directory.to_owned(),
-                    pid: written_pid(&lock),
-                });
+                return Err(StateRefused::Held { path: directory.to_owned(), pid: written_pid(&lock) });
             }
             Err(TryLockError::Error(cause)) => return Err(refused(&path, system("lock it")(cause))),
         }
@@ -274,16 +234,8 @@ pub(super) mod tests {
         let scratch = Scratch::new("lock");
         let held = StateDirectory::open(&scratch.0).unwrap();
         let refused = StateDirectory::open(&scratch.0).unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .ends_with(&format!("is in use by process {}", std::process::id())),
-            "{refused}"
-        );
-        assert_eq!(
-            StateDirectory::look(&scratch.0).unwrap().held_by,
-            Some(Some(std::process::id()))
-        );
+        assert!(refused.to_string().ends_with(&format!("is in use by process {}", std::process::id())), "{refused}");
+        assert_eq!(StateDirectory::look(&scratch.0).unwrap().held_by, Some(Some(std::process::id())));
         drop(held);
         assert_eq!(StateDirectory::look(&scratch.0).unwrap().held_by, None);
         StateDirectory::open(&scratch.0).unwrap();
@@ -310,10 +262,7 @@ pub(super) mod tests {
         let link = StateDirectory::open(&scratch.path("link")).unwrap_err();
         assert!(link.to_string().ends_with("is a symbolic link"), "{link}");
         std::fs::write(scratch.path("file"), "").unwrap();
-        assert!(matches!(
-            StateDirectory::open(&scratch.path("file")),
-            Err(StateRefused::NotADirectory(_))
-        ));
+        assert!(matches!(StateDirectory::open(&scratch.path("file")), Err(StateRefused::NotADirectory(_))));
         let absent = StateDirectory::open(&scratch.path("absent")).unwrap_err();
         assert!(absent.hint().contains("tallyd init"), "{absent}");
         assert!(!scratch.path("absent").exists());
@@ -333,12 +282,7 @@ pub(super) mod tests {
         }
         let scratch = Scratch::new("state-owner");
         std::os::unix::fs::chown(&scratch.0, Some(4242), None).unwrap();
-        assert!(
-            StateDirectory::open(&scratch.0)
-                .unwrap_err()
-                .hint()
-                .starts_with("run the command as user 4242")
-        );
+        assert!(StateDirectory::open(&scratch.0).unwrap_err().hint().starts_with("run the command as user 4242"));
         assert_eq!(StateDirectory::look(&scratch.0).unwrap().held_by, None);
     }
 }

@@ -7,21 +7,13 @@ use crate::domain::name::may_be_shown;
 
 /// The text with everything that could move a cursor, end a line or turn the direction of writing shown as `\u{…}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().all(may_be_shown) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(escape(text, may_be_shown))
-    }
+    if text.chars().all(may_be_shown) { Cow::Borrowed(text) } else { Cow::Owned(escape(text, may_be_shown)) }
 }
 
 /// The same for text that is our own layout: line ends and tabs stay.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let stays = |character| matches!(character, '\n' | '\t') || may_be_shown(character);
-    if text.chars().all(stays) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(escape(text, stays))
-    }
+    if text.chars().all(stays) { Cow::Borrowed(text) } else { Cow::Owned(escape(text, stays)) }
 }
 
 fn escape(text: &str, stays: impl Fn(char) -> bool) -> String {
@@ -43,10 +35,7 @@ mod tests {
 
     #[test]
     fn what_is_only_read_stays() {
-        assert!(matches!(
-            printable("Åkeri & Söner (test)"),
-            Cow::Borrowed("Åkeri & Söner (test)")
-        ));
+        assert!(matches!(printable("Åkeri & Söner (test)"), Cow::Borrowed("Åkeri & Söner (test)")));
         assert_eq!(printable_lines("a\tb\nc"), "a\tb\nc");
     }
 

@@ -3,11 +3,12 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::fields::{Fault, Faults, Fields};
+use super::fields::{Faults, Fields};
 use super::json;
 use crate::domain::digest::BodyDigest;
 use crate::domain::event::EventType;
 use crate::domain::ids::{EventKey, EventPart};
+use crate::http::problem::Fault;
 use crate::journal::fact::EventIdentity;
 
 /// The most events in one batch.

@@ -4,14 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-/// One thing that is wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Where (RFC 6901).
-    pub pointer: String,
-    /// The rule that is broken; never the value.
-    pub detail: String,
-}
+use crate::http::problem::Fault;
 
 /// The faults found so far.
 #[derive(Debug, Default)]

@@ -15,24 +15,9 @@ fn file(scratch: &Scratch, name: &str, mode: u32) -> FileSource {
 
 #[test]
 fn a_source_is_an_absolute_path_or_a_credential() {
-    assert_eq!(
-        "/etc/tallyd/key".parse(),
-        Ok(FileSource::Path(PathBuf::from("/etc/tallyd/key")))
-    );
-    assert_eq!(
-        "credential:sealing-key".parse(),
-        Ok(FileSource::Credential("sealing-key".to_owned()))
-    );
-    for text in [
-        "",
-        "key",
-        "./key",
-        "credential:",
-        "credential:..",
-        "credential:a/b",
-        "credential:.a",
-        "/a\0b",
-    ] {
+    assert_eq!("/etc/tallyd/key".parse(), Ok(FileSource::Path(PathBuf::from("/etc/tallyd/key"))));
+    assert_eq!("credential:sealing-key".parse(), Ok(FileSource::Credential("sealing-key".to_owned())));
+    for text in ["", "key", "./key", "credential:", "credential:..", "credential:a/b", "credential:.a", "/a\0b"] {
         assert_eq!(text.parse::<FileSource>(), Err(NotAFileSource), "{text:?}");
     }
 }
@@ -41,12 +26,7 @@ fn a_source_is_an_absolute_path_or_a_credential() {
 fn a_secret_of_ours_is_read() {
     let scratch = Scratch::new("secret");
     for mode in [0o600, 0o400] {
-        assert_eq!(
-            read_secret(&file(&scratch, &format!("{mode}"), mode))
-                .unwrap()
-                .as_slice(),
-            b"content"
-        );
+        assert_eq!(read_secret(&file(&scratch, &format!("{mode}"), mode)).unwrap().as_slice(), b"content");
     }
 }
 
@@ -55,10 +35,7 @@ fn a_secret_that_others_may_touch_is_refused_and_the_remedy_named() {
     let scratch = Scratch::new("modes");
     for mode in [0o640, 0o604, 0o660, 0o602, 0o777] {
         let refused = read_secret(&file(&scratch, &format!("{mode}"), mode)).unwrap_err();
-        assert!(
-            matches!(refused.why, Why::Mode { mode: found, .. } if found == mode),
-            "{refused}"
-        );
+        assert!(matches!(refused.why, Why::Mode { mode: found, .. } if found == mode), "{refused}");
         assert!(refused.hint().starts_with("chmod 0600 /"), "{}", refused.hint());
     }
 }
@@ -73,14 +50,7 @@ fn a_secret_behind_a_link_in_a_pipe_or_too_long_is_refused() {
     assert!(matches!(read("absent").unwrap_err().why, Why::System { .. }));
     std::fs::create_dir(scratch.path("directory")).unwrap();
     assert!(matches!(read("directory").unwrap_err().why, Why::NotRegular));
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        scratch.path("pipe"),
-        rustix::fs::FileType::Fifo,
-        0o600.into(),
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, scratch.path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert!(matches!(read("pipe").unwrap_err().why, Why::NotRegular));
     std::fs::write(scratch.path("long"), vec![0; 64 * 1024 + 1]).unwrap();
     std::fs::set_permissions(scratch.path("long"), Permissions::from_mode(0o600)).unwrap();
@@ -94,11 +64,7 @@ fn a_credential_of_the_service_manager_may_show_a_group_and_nothing_more() {
     let credential = FileSource::Credential("key".to_owned());
     for (mode, accepted) in [(0o400, true), (0o440, true), (0o460, false), (0o444, false)] {
         file(&scratch, "key", mode);
-        assert_eq!(
-            read_secret_with(&credential, Some(&directory)).is_ok(),
-            accepted,
-            "{mode:o}"
-        );
+        assert_eq!(read_secret_with(&credential, Some(&directory)).is_ok(), accepted, "{mode:o}");
         std::fs::remove_file(scratch.path("key")).unwrap();
     }
     let refused = read_secret_with(&credential, None).unwrap_err();
@@ -116,10 +82,7 @@ fn a_secret_of_a_stranger_is_refused() {
     let scratch = Scratch::new("owner");
     let source = file(&scratch, "key", 0o600);
     std::os::unix::fs::chown(source.path().unwrap(), Some(4242), None).unwrap();
-    assert!(matches!(
-        read_secret(&source).unwrap_err().why,
-        Why::Owner { uid: 4242 }
-    ));
+    assert!(matches!(read_secret(&source).unwrap_err().why, Why::Owner { uid: 4242 }));
 }
 
 #[test]
@@ -127,10 +90,7 @@ fn a_public_file_may_be_read_by_all_and_reached_by_a_link_but_written_by_nobody_
     let scratch = Scratch::new("public");
     let certificate = file(&scratch, "certificate", 0o644);
     symlink(certificate.path().unwrap(), scratch.path("link")).unwrap();
-    assert_eq!(
-        read_public(&FileSource::Path(scratch.path("link"))).unwrap(),
-        b"content"
-    );
+    assert_eq!(read_public(&FileSource::Path(scratch.path("link"))).unwrap(), b"content");
     for mode in [0o664, 0o646] {
         let refused = read_public(&file(&scratch, &format!("{mode}"), mode)).unwrap_err();
         assert!(refused.hint().starts_with("chmod go-w /"), "{refused}");
