@@ -1,1 +1,13 @@
-//! The composition root: start order, shutdown, reload.
+//! The composition root: what is opened in which order, what is given to whom, and how it all ends.
+//!
+//! The order of a start is a promise: the lock, the keys, the store with its fence and checkpoint, what a crash left
+//! behind, and only then a socket. Nothing that safety needs is left to a stop; a crash is an ordinary way to end.
+
+pub mod accounts;
+pub mod doors;
+pub mod init;
+pub mod keys;
+pub mod refused;
+pub mod serve;
+mod state;
+mod tend;

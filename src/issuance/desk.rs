@@ -277,7 +277,7 @@ impl Desk {
         let client_ids: BTreeMap<Label, ClientId> = client_ids.into_iter().collect();
         let mut opened = Vec::with_capacity(shares.len());
         for share in &shares {
-            let token = self.sealer.open(&application, share).map_err(|error| {
+            let token = self.sealer.unseal(&application, share).map_err(|error| {
                 tracing::error!(%application, version = share.version, label = %share.label, %error, "a stored pickup share cannot be opened; the delivery needs a re-issue");
                 DeskError::ShareLost
             })?;

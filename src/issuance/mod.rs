@@ -13,6 +13,7 @@ pub mod generate;
 pub mod notify;
 pub mod order;
 pub mod post;
+pub mod pulse;
 pub mod recipient;
 pub mod reissue;
 pub mod retry;

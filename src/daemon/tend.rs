@@ -1,0 +1,130 @@
+//! The daemon's own upkeep: sealing epochs open and are destroyed, figures are refreshed, the watchdog is fed with the
+//! result of a real write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::http::service::Service;
+use crate::issuance::desk::Desk;
+use crate::issuance::pulse::Pulse;
+use crate::journal::actor::Actor;
+use crate::journal::fact::{Epoch, Fact};
+
+/// How often epochs and figures are looked at.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// How many orders, credentials and notices are in each state.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StateFigures(Family<StateLabels, Gauge>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    of: &'static str,
+    state: String,
+}
+
+impl StateFigures {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("tallyd_state", "Orders, credentials and notices by state", self.0.clone());
+    }
+
+    async fn refresh(&self, desk: &Desk) {
+        match desk.read(|queries| queries.counts()).await {
+            Ok(counts) => {
+                for ((of, state), count) in counts {
+                    self.0.get_or_create(&StateLabels { of, state }).set(i64::try_from(count).unwrap_or(i64::MAX));
+                }
+            }
+            Err(error) => tracing::error!(%error, "the tables cannot be counted"),
+        }
+    }
+}
+
+/// Runs until the stop.
+pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: watch::Receiver<bool>) {
+    loop {
+        epochs(&service.desk).await;
+        figures.refresh(&service.desk).await;
+        service.tidy();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Opens today's epoch and destroys those in which nothing can be fetched any more, so that a pickup share in an old
+/// backup is dead.
+pub(super) async fn epochs(desk: &Desk) {
+    let now = desk.clock.now();
+    if desk.sealer.current(now).is_none() {
+        match desk.sealer.open_new(now) {
+            Ok(epoch) => record(desk, Fact::EpochOpened(Epoch { epoch })).await,
+            Err(error) => tracing::error!(%error, "no new sealing epoch can be opened; the last one goes on"),
+        }
+    }
+    let in_use = match desk.read(|queries| queries.epochs_in_use()).await {
+        Ok(in_use) => in_use,
+        Err(error) => {
+            tracing::error!(%error, "the sealing epochs in use cannot be read");
+            return;
+        }
+    };
+    destroy_unused(desk, &in_use).await;
+}
+
+async fn destroy_unused(desk: &Desk, in_use: &BTreeMap<u32, crate::domain::time::Timestamp>) {
+    let epochs = desk.sealer.list();
+    let newest = epochs.iter().map(|epoch| epoch.number).max();
+    let unused = epochs.iter().filter(|epoch| Some(epoch.number) != newest && !in_use.contains_key(&epoch.number));
+    for epoch in unused.map(|epoch| epoch.number) {
+        match desk.sealer.destroy(epoch) {
+            Ok(()) => record(desk, Fact::EpochDestroyed(Epoch { epoch })).await,
+            Err(error) => tracing::error!(epoch, %error, "a sealing epoch cannot be destroyed"),
+        }
+    }
+}
+
+async fn record(desk: &Desk, fact: Fact) {
+    if let Err(why) = desk.note(Actor::Daemon, fact).await {
+        tracing::warn!(%why, "a change of the sealing epochs could not be put on record");
+    }
+}
+
+/// Feeds the service manager's watchdog for as long as a write and a read come back in time: a process that lives but
+/// cannot work is restarted.
+pub(super) async fn watchdog(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let every = limit / 3;
+    loop {
+        let works = tokio::time::timeout(every, works(&desk)).await;
+        if works == Ok(true) {
+            // There is nobody to tell when this fails; the watchdog then does what it is there for.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        } else {
+            tracing::error!("a write and a read did not come back in time; the watchdog is not fed");
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// A full disk or a locked database is answered in time and is no reason for a restart.
+async fn works(desk: &Desk) -> bool {
+    let written = desk.submit(Pulse).await;
+    let read = desk.read(|queries| queries.checkpoint()).await;
+    let stopped = matches!(
+        written,
+        Err(crate::store::contract::SubmitError::Unavailable(crate::store::contract::Unavailable::Stopped))
+    );
+    !stopped && read.is_ok()
+}
