@@ -5,7 +5,6 @@
 //! The library's own transport is not used: it reads what was slipped in before TLS as if it had come through TLS, waits
 //! without end where a server is silent, and leaves 40 ms of TCP delay in each mail (FAULTS, finding 3).
 
-use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -131,12 +130,7 @@ impl Wire {
     }
 
     /// One command, which ends with CR LF, and its reply, which must be one of `expected`.
-    pub(super) async fn ask(
-        &mut self,
-        command: impl Display,
-        expected: &[u16],
-        limit: &Limit,
-    ) -> Result<ReplyCode, Fault> {
+    pub(super) async fn ask(&mut self, command: &str, expected: &[u16], limit: &Limit) -> Result<ReplyCode, Fault> {
         let answer = timeout_at(limit.reply(), self.smtp.command(command)).await;
         judge(&self.watch, answer, expected)
     }
@@ -237,7 +231,8 @@ impl From<&CertificateError> for CertificateFault {
             Self::Expired
         } else if matches!(error, E::NotValidYet | E::NotValidYetContext { .. }) {
             Self::NotYetValid
-        } else if matches!(error, E::UnknownIssuer) {
+        } else if matches!(error, E::UnknownIssuer | E::BadSignature) {
+            // A wrong signature: it bears the name of one of our authorities, which did not issue it.
             Self::UnknownIssuer
         } else {
             Self::Other

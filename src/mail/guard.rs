@@ -117,10 +117,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // What was answered before answers nothing any more, even if this cannot be written.
+        this.watch.note(|seen| seen.reply = None);
         this.refuse_surplus(cx)?;
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, bytes))?;
         this.turn = Turn::Theirs(ReplyScanner::new());
-        this.watch.note(|seen| seen.reply = None);
         Poll::Ready(Ok(written))
     }
 

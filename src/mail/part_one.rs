@@ -224,10 +224,15 @@ pub(super) fn environment_en(environment: Environment) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
     use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::random::{Randomness, RandomnessFailed};
+    use crate::domain::secret::ClientSecret;
 
     const MAIL_SHARE: &str = "tally1.K7QF2M9D.mail.oauth2.3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicoKSorLC0uLzAxMjM0NTY.0f1e2d3c";
 
@@ -308,6 +313,45 @@ mod tests {
             );
         }
         assert_eq!(format!("{mail:?}"), "OutgoingMail");
+    }
+
+    struct SystemRandom;
+
+    impl Randomness for SystemRandom {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomnessFailed> {
+            ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), buffer).map_err(|_| RandomnessFailed)
+        }
+    }
+
+    /// Runs in a shell what the mail tells the recipient to run, exactly as printed.
+    #[test]
+    fn the_printed_command_combines_the_parts_and_makes_the_proof() {
+        let mut mail = example(Language::Sv, Replacement::First);
+        let label: Label = "oauth2".parse().unwrap();
+        let secret = ClientSecret::generate(&"exmp".parse().unwrap(), Environment::Production, &SystemRandom).unwrap();
+        let right = format!(
+            "{}\n{}\n",
+            secret.reveal_to_recipient(),
+            secret.proof(&mail.reference).to_hex()
+        );
+        let (one, two) = secret.split(&SystemRandom).unwrap();
+        let pickup = two.into_token(&mail.reference, &label);
+        mail.shares.truncate(1);
+        mail.shares[0].2 = one.into_token(&mail.reference, &label);
+
+        let read = as_read(&mail.write().unwrap());
+        let share = read.lines().find(|line| line.starts_with("tally1.")).unwrap();
+        let (start, end) = (read.find("python3 -c '").unwrap(), read.find("hexdigest())'").unwrap());
+        let mut shell = Command::new("sh")
+            .args(["-c", &read[start..end + "hexdigest())'".len()]])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        write!(shell.stdin.take().unwrap(), "{share}\n{}\n", pickup.release()).unwrap();
+        let output = shell.wait_with_output().unwrap();
+        assert!(output.status.success(), "python3 must be installed");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), right);
     }
 
     #[test]

@@ -38,13 +38,22 @@ impl Relay {
             Ok(_) | Err(_) => return Err(BadSettings::Hello),
         }
         let tls = client_config(&settings.roots_pem)?;
-        Ok(Self(Arc::new(Known { settings, name, tls: Arc::new(tls) })))
+        Ok(Self(Arc::new(Known {
+            settings,
+            name,
+            tls: Arc::new(tls),
+        })))
     }
 
     /// Opens a session: TCP, TLS, EHLO and the login, where one is configured.
     pub async fn connect(&self) -> Result<Session, MailFailure> {
         let wire = Wire::open(&self.0.settings, self.0.name.clone(), self.0.tls.clone()).await?;
-        Ok(Session(Box::new(Talk { wire, relay: self.clone(), mails: 0, last_used: Instant::now() })))
+        Ok(Session(Box::new(Talk {
+            wire,
+            relay: self.clone(),
+            mails: 0,
+            last_used: Instant::now(),
+        })))
     }
 }
 
@@ -64,15 +73,19 @@ impl Session {
     pub async fn offer(mut self, to: &EmailAddress) -> Result<Offered, (Option<Self>, MailFailure)> {
         let limit = self.0.limit();
         let from = format!("MAIL FROM:<{}>\r\n", self.0.relay.0.settings.sender);
-        if let Err(fault) = self.0.wire.ask(from, &[250], &limit).await {
+        if let Err(fault) = self.0.wire.ask(&from, &[250], &limit).await {
             return Err((self.after(fault, &limit).await, fault.at(Phase::Sender)));
         }
+        let rcpt = format!("RCPT TO:<{to}>\r\n");
         // 251: the relay will forward it (RFC 5321, section 3.4).
-        if let Err(fault) = self.0.wire.ask(format!("RCPT TO:<{to}>\r\n"), &[250, 251], &limit).await {
+        if let Err(fault) = self.0.wire.ask(&rcpt, &[250, 251], &limit).await {
             return Err((self.after(fault, &limit).await, fault.at(Phase::Recipient)));
         }
         self.0.last_used = Instant::now();
-        Ok(Offered { session: self, to: to.clone() })
+        Ok(Offered {
+            session: self,
+            to: to.clone(),
+        })
     }
 
     /// The session, if it can serve again. One that lay idle for long is asked with NOOP first; one that has carried its
@@ -99,7 +112,11 @@ impl Session {
 
     /// After a fault inside a transaction: back to the start of one, or gone.
     async fn after(self, fault: Fault, limit: &Limit) -> Option<Self> {
-        if fault.leaves_session() { self.reset(limit).await } else { None }
+        if fault.leaves_session() {
+            self.reset(limit).await
+        } else {
+            None
+        }
     }
 
     async fn reset(mut self, limit: &Limit) -> Option<Self> {
@@ -229,7 +246,11 @@ mod tests {
 
     fn authority() -> String {
         let key = rcgen::KeyPair::generate().unwrap();
-        rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap().pem()
+        rcgen::CertificateParams::new(vec![])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap()
+            .pem()
     }
 
     #[test]
@@ -241,8 +262,14 @@ mod tests {
         assert_eq!(why("not a host", "tallyd.exempel.se", &root), BadSettings::Host);
         assert_eq!(why("relay.exempel.se", "a\r\nMAIL FROM:<>", &root), BadSettings::Hello);
         assert_eq!(why("relay.exempel.se", "192.0.2.1", &root), BadSettings::Hello);
-        assert_eq!(why("relay.exempel.se", "tallyd.exempel.se", "no PEM"), BadSettings::NoRoots);
+        assert_eq!(
+            why("relay.exempel.se", "tallyd.exempel.se", "no PEM"),
+            BadSettings::NoRoots
+        );
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(why("relay.exempel.se", "tallyd.exempel.se", &format!("{root}{broken}")), BadSettings::BadRoot(2));
+        assert_eq!(
+            why("relay.exempel.se", "tallyd.exempel.se", &format!("{root}{broken}")),
+            BadSettings::BadRoot(2)
+        );
     }
 }
