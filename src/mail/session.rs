@@ -18,10 +18,9 @@ use super::settings::{BadSettings, RelaySettings};
 use crate::domain::contact::EmailAddress;
 
 /// The one relay. Cheap to share; it holds no connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Relay(Arc<Known>);
 
-#[derive(Debug)]
 struct Known {
     settings: RelaySettings,
     name: ServerName<'static>,
@@ -186,6 +185,13 @@ impl RelayReceipt {
     /// What it answered.
     pub fn reply(&self) -> ReplyCode {
         self.reply
+    }
+}
+
+/// Host and port; the authorities behind it are long.
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Relay({}:{})", self.0.settings.host, self.0.settings.port)
     }
 }
 
