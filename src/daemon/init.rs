@@ -15,7 +15,7 @@ use crate::journal::fact::{Fact, JournalOpened};
 use crate::platform::clock::{SystemClock, start_check};
 use crate::platform::random::SystemRandomness;
 use crate::platform::state_directory::StateDirectory;
-use crate::store::Store;
+use crate::store::handle::Store;
 use crate::store::seal::Sealer;
 
 /// What was made.

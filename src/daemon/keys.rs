@@ -47,7 +47,9 @@ impl Keys {
     /// Makes those that are not there yet, and says which. A key that is there is never touched.
     pub fn make_missing(config: &Config, random: &dyn Randomness) -> Result<Vec<String>, Refused> {
         let mut made = Vec::new();
-        let origin: Origin = config.journal.origin.as_str().parse().map_err(Refused::from)?;
+        let origin: Origin = config.journal.origin.as_str().parse().map_err(|error| {
+            Refused::files("name the journal", config.journal.origin.as_str(), error, "correct journal.origin")
+        })?;
         let no_random = |error| Refused::failed("draw a key", "", error, "see that the kernel's generator works");
         make(&config.journal.signing_key, &mut made, || {
             let key = SigningKey::generate(origin.clone(), random).map_err(no_random)?;

@@ -9,7 +9,7 @@ use crate::mail::BadSettings;
 use crate::platform::clock::ClockUnset;
 use crate::platform::files::FileRefused;
 use crate::platform::state_directory::StateRefused;
-use crate::store::StartError;
+use crate::store::handle::StartError;
 use crate::store::seal::SealError;
 
 /// A refusal to start.
@@ -40,12 +40,7 @@ pub enum Kind {
 
 impl Refused {
     /// A refusal about the configuration or a file.
-    pub fn files(
-        tried: &str,
-        object: impl fmt::Display,
-        cause: impl fmt::Display,
-        hint: impl Into<String>,
-    ) -> Self {
+    pub fn files(tried: &str, object: impl fmt::Display, cause: impl fmt::Display, hint: impl Into<String>) -> Self {
         Self {
             kind: Kind::Files,
             tried: tried.to_owned(),
@@ -56,12 +51,7 @@ impl Refused {
     }
 
     /// Another kind of failure.
-    pub fn failed(
-        tried: &str,
-        object: impl fmt::Display,
-        cause: impl fmt::Display,
-        hint: impl Into<String>,
-    ) -> Self {
+    pub fn failed(tried: &str, object: impl fmt::Display, cause: impl fmt::Display, hint: impl Into<String>) -> Self {
         Self { kind: Kind::Failed, ..Self::files(tried, object, cause, hint) }
     }
 }

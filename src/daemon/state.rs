@@ -17,9 +17,10 @@ use crate::journal::fact::{Fact, ServiceStarted};
 use crate::platform::clock::{Clock, SteadyClock, SystemClock, start_check};
 use crate::platform::random::SystemRandomness;
 use crate::platform::state_directory::StateDirectory;
+use crate::store::OnFatal;
 use crate::store::contract::SubmitError;
+use crate::store::handle::Store;
 use crate::store::seal::Sealer;
-use crate::store::{OnFatal, Store};
 
 /// What the journal calls this software.
 pub(super) const SOFTWARE: &str = concat!("tallyd ", env!("CARGO_PKG_VERSION"));
@@ -38,7 +39,8 @@ impl OpenState {
     /// Opens everything; creates nothing.
     pub(super) fn open(config: &Config, on_fatal: OnFatal) -> Result<Self, Refused> {
         start_check(&SystemClock)?;
-        let no_random = |error| Refused::failed("draw random bytes", "", error, "see that the kernel's generator works");
+        let no_random =
+            |error| Refused::failed("draw random bytes", "", error, "see that the kernel's generator works");
         let random = Arc::new(SystemRandomness::probe().map_err(no_random)?);
         let lock = StateDirectory::open(&config.state.directory)?;
         refuse_odd_file_system(config, &lock)?;
@@ -47,7 +49,7 @@ impl OpenState {
         // From now on time does not go back behind what the journal has seen.
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(SystemClock, store.head_at_start().time));
         let drawing: Arc<dyn Randomness> = Arc::clone(&random) as _;
-        let sealer = Arc::new(Sealer::open(lock.path(), sealing, Arc::clone(&drawing))?);
+        let sealer = Arc::new(Sealer::open(lock.path(), sealing)?);
         let policy = Arc::new(config.policy.clone());
         let desk = Desk { store, sealer, pseudonyms, policy, random: drawing, clock, work: Notify::new() };
         Ok(Self { desk: Arc::new(desk), random, _lock: lock })
@@ -55,12 +57,16 @@ impl OpenState {
 
     /// Puts the start on record and abandons what a crash left behind. Nobody is served before this is done.
     pub(super) async fn recover(&self) -> Result<(), Refused> {
-        let unwritable = |why| Refused::failed("write the journal", "", why, "free space or repair the disk, then start again");
+        let unwritable =
+            |why| Refused::failed("write the journal", "", why, "free space or repair the disk, then start again");
         let started = Fact::ServiceStarted(ServiceStarted { software: SOFTWARE.to_owned() });
         self.desk.note(Actor::Daemon, started).await.map_err(unwritable)?;
         let cleared = abandon_undelivered(&self.desk, AbandonCause::Crashed).await?;
         if cleared > 0 {
-            tracing::warn!(deliveries = cleared, "deliveries that a crash had interrupted were abandoned; new ones are made");
+            tracing::warn!(
+                deliveries = cleared,
+                "deliveries that a crash had interrupted were abandoned; new ones are made"
+            );
         }
         Ok(())
     }

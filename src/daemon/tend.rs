@@ -65,7 +65,7 @@ pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: 
 pub(super) async fn epochs(desk: &Desk) {
     let now = desk.clock.now();
     if desk.sealer.current(now).is_none() {
-        match desk.sealer.open_new(now) {
+        match desk.sealer.open_new(now, &*desk.random) {
             Ok(epoch) => record(desk, Fact::EpochOpened(Epoch { epoch })).await,
             Err(error) => tracing::error!(%error, "no new sealing epoch can be opened; the last one goes on"),
         }

@@ -1,7 +1,6 @@
 //! The gateway door: is this client_id and client_secret good, and what for? Answered from memory; works as the
 //! sub-request of nginx `auth_request`, Envoy `ext_authz` and Traefik `ForwardAuth`.
 
-
 use base64ct::{Base64, Encoding};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use zeroize::Zeroizing;

@@ -73,7 +73,7 @@ struct Refused {
 }
 
 async fn post_events(service: Arc<Service>, mut request: Authorised<Sender>) -> Result<Response, Problem> {
-    service.intake_rate.take(&request.caller().certificate)?;
+    service.take_from(request.caller())?;
     let body = request.read_body().await?;
     let posted = envelope::read(request.headers(), &body).map_err(not_posted)?;
     let sender = Arc::new(request.caller().clone());
@@ -173,14 +173,14 @@ async fn take(service: &Service, sender: &Sender, event: Envelope, wanted: Wante
 }
 
 async fn show_order(service: Arc<Service>, request: Authorised<Sender>) -> Result<Response, Problem> {
-    service.intake_rate.take(&request.caller().certificate)?;
+    service.take_from(request.caller())?;
     let id: IssuanceId = request.parameter("id").parse().map_err(|_| Problem::not_found())?;
     let found = service.desk.read(move |queries| queries.issuance(id)).await.map_err(unreadable)?;
     json(StatusCode::OK, &view::Order::of(found.ok_or_else(Problem::not_found)?))
 }
 
 async fn list_orders(service: Arc<Service>, request: Authorised<Sender>) -> Result<Response, Problem> {
-    service.intake_rate.take(&request.caller().certificate)?;
+    service.take_from(request.caller())?;
     let query = request.query(&["application_id"])?;
     let application: ApplicationId =
         query.value("application_id").and_then(|text| text.parse().ok()).ok_or_else(|| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
+use super::caller::Sender;
 use super::health::Health;
 use super::problem::Problem;
 use crate::domain::digest::Fingerprint;
@@ -31,8 +32,21 @@ pub struct Service {
     pub health: Health,
     /// How often one certificate may ask for anything at the pickup door.
     pub pickup_rate: Rate,
-    /// How often one certificate may post events.
-    pub intake_rate: Rate,
+    /// How often each sender's certificate may ask for anything.
+    pub peer_rates: BTreeMap<PeerName, Rate>,
+}
+
+impl Service {
+    /// Takes one from a sender's share.
+    pub(super) fn take_from(&self, sender: &Sender) -> Result<(), Problem> {
+        self.peer_rates.get(&sender.name).map_or(Ok(()), |rate| rate.take(&sender.certificate))
+    }
+
+    /// Forgets what rate limits need not remember.
+    pub fn tidy(&self) {
+        self.pickup_rate.tidy();
+        self.peer_rates.values().for_each(Rate::tidy);
+    }
 }
 
 /// A limit for each certificate by itself: nobody can use up another's share of it.
@@ -44,6 +58,11 @@ impl Rate {
         Self(DefaultKeyedRateLimiter::keyed(Quota::per_minute(count)))
     }
 
+    /// So many a second, all of which may come at once; at least one.
+    pub fn per_second(count: u32) -> Self {
+        Self(DefaultKeyedRateLimiter::keyed(Quota::per_second(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))))
+    }
+
     /// Takes one from this certificate's share.
     pub fn take(&self, certificate: &Fingerprint) -> Result<(), Problem> {
         self.0.check_key(certificate).map_err(|full| {
@@ -53,7 +72,7 @@ impl Rate {
     }
 
     /// Forgets certificates whose share is full again.
-    pub fn tidy(&self) {
+    fn tidy(&self) {
         self.0.retain_recent();
         self.0.shrink_to_fit();
     }

@@ -67,7 +67,7 @@ impl Bundle {
             let (verifier, proof) = (secret.verifier(), secret.proof(&reference).digest());
             let (mail, pickup) = secret.split(random)?;
             let pickup = pickup.into_token(&reference, label);
-            let share = sealer.seal(&client.application, version, label, &pickup)?;
+            let share = sealer.seal(&client.application, version, label, &pickup, random)?;
             keys.insert(label.clone(), KeyDigests { verifier, proof, sealed: SealedDigest::of(&share.sealed) });
             shares.push(share);
             tokens.push((label.clone(), client_id.clone(), mail.into_token(&reference, label)));

@@ -329,11 +329,7 @@ mod tests {
         let mut mail = example(Language::Sv, Replacement::First);
         let label: Label = "oauth2".parse().unwrap();
         let secret = ClientSecret::generate(&"exmp".parse().unwrap(), Environment::Production, &SystemRandom).unwrap();
-        let right = format!(
-            "{}\n{}\n",
-            secret.reveal_to_recipient(),
-            secret.proof(&mail.reference).to_hex()
-        );
+        let right = format!("{}\n{}\n", secret.reveal_to_recipient(), secret.proof(&mail.reference).to_hex());
         let (one, two) = secret.split(&SystemRandom).unwrap();
         let pickup = two.into_token(&mail.reference, &label);
         mail.shares.truncate(1);

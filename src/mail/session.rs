@@ -37,22 +37,13 @@ impl Relay {
             Ok(_) | Err(_) => return Err(BadSettings::Hello),
         }
         let tls = client_config(&settings.roots_pem)?;
-        Ok(Self(Arc::new(Known {
-            settings,
-            name,
-            tls: Arc::new(tls),
-        })))
+        Ok(Self(Arc::new(Known { settings, name, tls: Arc::new(tls) })))
     }
 
     /// Opens a session: TCP, TLS, EHLO and the login, where one is configured.
     pub async fn connect(&self) -> Result<Session, MailFailure> {
         let wire = Wire::open(&self.0.settings, self.0.name.clone(), self.0.tls.clone()).await?;
-        Ok(Session(Box::new(Talk {
-            wire,
-            relay: self.clone(),
-            mails: 0,
-            last_used: Instant::now(),
-        })))
+        Ok(Session(Box::new(Talk { wire, relay: self.clone(), mails: 0, last_used: Instant::now() })))
     }
 }
 
@@ -81,10 +72,7 @@ impl Session {
             return Err((self.after(fault, &limit).await, fault.at(Phase::Recipient)));
         }
         self.0.last_used = Instant::now();
-        Ok(Offered {
-            session: self,
-            to: to.clone(),
-        })
+        Ok(Offered { session: self, to: to.clone() })
     }
 
     /// The session, if it can serve again. One that lay idle for long is asked with NOOP first; one that has carried its
@@ -111,11 +99,7 @@ impl Session {
 
     /// After a fault inside a transaction: back to the start of one, or gone.
     async fn after(self, fault: Fault, limit: &Limit) -> Option<Self> {
-        if fault.leaves_session() {
-            self.reset(limit).await
-        } else {
-            None
-        }
+        if fault.leaves_session() { self.reset(limit).await } else { None }
     }
 
     async fn reset(mut self, limit: &Limit) -> Option<Self> {
@@ -252,11 +236,7 @@ mod tests {
 
     fn authority() -> String {
         let key = rcgen::KeyPair::generate().unwrap();
-        rcgen::CertificateParams::new(vec![])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap()
-            .pem()
+        rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap().pem()
     }
 
     #[test]
@@ -268,14 +248,8 @@ mod tests {
         assert_eq!(why("not a host", "tallyd.exempel.se", &root), BadSettings::Host);
         assert_eq!(why("relay.exempel.se", "a\r\nMAIL FROM:<>", &root), BadSettings::Hello);
         assert_eq!(why("relay.exempel.se", "192.0.2.1", &root), BadSettings::Hello);
-        assert_eq!(
-            why("relay.exempel.se", "tallyd.exempel.se", "no PEM"),
-            BadSettings::NoRoots
-        );
+        assert_eq!(why("relay.exempel.se", "tallyd.exempel.se", "no PEM"), BadSettings::NoRoots);
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(
-            why("relay.exempel.se", "tallyd.exempel.se", &format!("{root}{broken}")),
-            BadSettings::BadRoot(2)
-        );
+        assert_eq!(why("relay.exempel.se", "tallyd.exempel.se", &format!("{root}{broken}")), BadSettings::BadRoot(2));
     }
 }

@@ -41,10 +41,7 @@ impl Pki {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let roots_pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            roots_pem,
-        }
+        Self { issuer: Issuer::new(params, key), roots_pem }
     }
 
     pub(crate) fn server(&self, name: &str, years: std::ops::Range<i32>) -> Arc<ServerConfig> {
@@ -64,23 +61,13 @@ impl Pki {
 fn server_config(certificate: rustls::pki_types::CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    Arc::new(
-        builder
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap(),
-    )
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())
 }
 
 pub(crate) fn self_signed() -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
     server_config(certificate.der().clone(), &key)
 }
 
@@ -95,10 +82,7 @@ pub(crate) fn relay(sink: &Sink, door: Door, pki: &Pki, login: bool, deadlines: 
         roots_pem: pki.roots_pem.clone().into_bytes(),
         hello: "tallyd.exempel.se".to_owned(),
         sender: "retur@myndigheten.example".parse().unwrap(),
-        login: login.then(|| Login {
-            username: "tallyd".to_owned(),
-            password: SecretString::from(PASSWORD),
-        }),
+        login: login.then(|| Login { username: "tallyd".to_owned(), password: SecretString::from(PASSWORD) }),
         deadlines,
         probe_after: Duration::ZERO,
         mails_per_session: 2,
@@ -152,13 +136,7 @@ pub(crate) async fn deliver(relay: &Relay) -> (Outcome, Option<Session>) {
     let session = match relay.connect().await {
         Ok(session) => session,
         Err(failure) => {
-            return (
-                Outcome {
-                    result: Err(failure),
-                    kept: false,
-                },
-                None,
-            );
+            return (Outcome { result: Err(failure), kept: false }, None);
         }
     };
     deliver_over(session).await
@@ -170,11 +148,5 @@ pub(crate) async fn deliver_over(session: Session) -> (Outcome, Option<Session>)
         Err((session, failure)) => (session, Err(failure)),
     };
     let kept = session.is_some();
-    (
-        Outcome {
-            result: result.map(|receipt| receipt.reply().code),
-            kept,
-        },
-        session,
-    )
+    (Outcome { result: result.map(|receipt| receipt.reply().code), kept }, session)
 }

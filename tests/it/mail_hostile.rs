@@ -13,18 +13,10 @@ use crate::sink::{Behaviour, Door, Sink};
 /// What is right for each behaviour. The list is complete because the `match` is.
 fn expected(behaviour: Behaviour) -> (Door, Outcome) {
     use Behaviour as B;
-    let sent = || Outcome {
-        result: Ok(250),
-        kept: true,
-    };
-    let fails = |kept, failure| Outcome {
-        result: Err(failure),
-        kept,
-    };
+    let sent = || Outcome { result: Ok(250), kept: true };
+    let fails = |kept, failure| Outcome { result: Err(failure), kept };
     let said = |text: &str| {
-        let (code, enhanced) = text
-            .split_once(' ')
-            .map_or((text, None), |(code, rest)| (code, Some(rest)));
+        let (code, enhanced) = text.split_once(' ').map_or((text, None), |(code, rest)| (code, Some(rest)));
         let part = |rest: &str, place| rest.split('.').nth(place).unwrap().parse::<u16>().unwrap();
         ReplyCode {
             code: code.parse().unwrap(),
@@ -35,24 +27,8 @@ fn expected(behaviour: Behaviour) -> (Door, Outcome) {
             }),
         }
     };
-    let deferred = |kept, phase, text| {
-        fails(
-            kept,
-            MailFailure::Deferred {
-                phase,
-                reply: said(text),
-            },
-        )
-    };
-    let refused = |kept, phase, text| {
-        fails(
-            kept,
-            MailFailure::Refused {
-                phase,
-                reply: said(text),
-            },
-        )
-    };
+    let deferred = |kept, phase, text| fails(kept, MailFailure::Deferred { phase, reply: said(text) });
+    let refused = |kept, phase, text| fails(kept, MailFailure::Refused { phase, reply: said(text) });
     let unreachable = |phase, trouble| fails(false, MailFailure::Unreachable { phase, trouble });
     let unknown = |trouble| fails(false, MailFailure::Unknown { trouble });
     let untrusted = |alarm| fails(false, MailFailure::Untrusted(alarm));
@@ -137,10 +113,7 @@ async fn one_behaviour(behaviour: Behaviour, pki: Arc<Pki>) {
     // What is said to be usable is usable.
     if let Some(session) = session {
         sink.behave(Behaviour::Ok);
-        let alive = session
-            .if_alive()
-            .await
-            .unwrap_or_else(|| panic!("{behaviour:?}: the session does not live"));
+        let alive = session.if_alive().await.unwrap_or_else(|| panic!("{behaviour:?}: the session does not live"));
         let (again, _) = deliver_over(alive).await;
         assert_eq!(again.result, Ok(250), "{behaviour:?}: the session is out of step");
     }
@@ -149,10 +122,7 @@ async fn one_behaviour(behaviour: Behaviour, pki: Arc<Pki>) {
 fn nothing_in_clear(sink: &Sink, behaviour: Behaviour) {
     let clear = String::from_utf8_lossy(&sink.clear()).into_owned();
     for line in clear.lines() {
-        assert!(
-            ["EHLO tallyd.exempel.se", "STARTTLS"].contains(&line),
-            "{behaviour:?}: {line:?} in clear"
-        );
+        assert!(["EHLO tallyd.exempel.se", "STARTTLS"].contains(&line), "{behaviour:?}: {line:?} in clear");
     }
 }
 
@@ -183,9 +153,7 @@ async fn control_the_librarys_own_starttls_reports_a_refused_mail_as_sent() {
     // The library takes the process's provider; another test may have installed it already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let pki = Pki::new();
-    let sink = Sink::start(Behaviour::Inject552, Door::StartTls, pki.good())
-        .await
-        .unwrap();
+    let sink = Sink::start(Behaviour::Inject552, Door::StartTls, pki.good()).await.unwrap();
     let parameters = TlsParameters::builder("127.0.0.1".to_owned())
         .certificate_store(CertificateStore::None)
         .add_root_certificate(Certificate::from_pem(pki.roots_pem.as_bytes()).unwrap())
@@ -201,9 +169,7 @@ async fn control_the_librarys_own_starttls_reports_a_refused_mail_as_sent() {
         .body("no part of anything".to_owned())
         .unwrap();
 
-    let reported = tokio::time::timeout(Duration::from_secs(5), transport.send(message))
-        .await
-        .unwrap();
+    let reported = tokio::time::timeout(Duration::from_secs(5), transport.send(message)).await.unwrap();
     assert!(reported.is_ok(), "the library has mended it: {reported:?}");
     assert_eq!((sink.mails().len(), sink.refused()), (0, 1), "the sink refused it");
 }
@@ -212,20 +178,11 @@ async fn control_the_librarys_own_starttls_reports_a_refused_mail_as_sent() {
 #[test]
 fn endless_replies_cost_no_memory() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--ignored",
-            "--exact",
-            "mail_hostile::endless_replies_in_this_process",
-            "--nocapture",
-        ])
+        .args(["--ignored", "--exact", "mail_hostile::endless_replies_in_this_process", "--nocapture"])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
@@ -236,12 +193,9 @@ async fn endless_replies_in_this_process() {
     let relay = relay(&sink, Door::Implicit, &pki, false, DEADLINES);
     deliver(&relay).await.0.result.unwrap();
     let before = peak_kib();
-    for behaviour in [
-        Behaviour::EndlessHello,
-        Behaviour::HugeLineHello,
-        Behaviour::EndlessContent,
-        Behaviour::HugeLineContent,
-    ] {
+    for behaviour in
+        [Behaviour::EndlessHello, Behaviour::HugeLineHello, Behaviour::EndlessContent, Behaviour::HugeLineContent]
+    {
         sink.behave(behaviour);
         deliver(&relay).await.0.result.unwrap_err();
     }

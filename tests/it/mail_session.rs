@@ -10,19 +10,11 @@ use crate::sink::{Behaviour, Door, Sink};
 #[tokio::test]
 async fn a_greylisted_recipient_is_taken_the_second_time_on_the_same_session() {
     let pki = Pki::new();
-    let sink = Sink::start(Behaviour::Grey450, Door::StartTls, pki.good())
-        .await
-        .unwrap();
+    let sink = Sink::start(Behaviour::Grey450, Door::StartTls, pki.good()).await.unwrap();
     let (first, session) = deliver(&relay(&sink, Door::StartTls, &pki, false, DEADLINES)).await;
     assert_eq!(first.result.unwrap_err().verdict(), Verdict::Later);
     let (second, _) = deliver_over(session.unwrap()).await;
-    assert_eq!(
-        second,
-        Outcome {
-            result: Ok(250),
-            kept: true
-        }
-    );
+    assert_eq!(second, Outcome { result: Ok(250), kept: true });
     assert_eq!((sink.connections(), sink.sessions()), (1, 1));
 }
 
@@ -30,18 +22,9 @@ async fn a_greylisted_recipient_is_taken_the_second_time_on_the_same_session() {
 async fn what_arrives_is_what_was_written() {
     let pki = Pki::new();
     let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
-    deliver(&relay(&sink, Door::Implicit, &pki, true, DEADLINES))
-        .await
-        .0
-        .result
-        .unwrap();
-    let [mail] = &sink.wait_for(1).await[..] else {
-        panic!("one mail")
-    };
-    assert_eq!(
-        (mail.from.as_str(), &mail.to[..]),
-        ("retur@myndigheten.example", &["api@exempel.se".to_owned()][..])
-    );
+    deliver(&relay(&sink, Door::Implicit, &pki, true, DEADLINES)).await.0.result.unwrap();
+    let [mail] = &sink.wait_for(1).await[..] else { panic!("one mail") };
+    assert_eq!((mail.from.as_str(), &mail.to[..]), ("retur@myndigheten.example", &["api@exempel.se".to_owned()][..]));
     let message = mail_parser::MessageParser::default().parse(&mail.raw).unwrap();
     assert!(message.body_text(0).unwrap().contains(SHARE));
     assert!(message.body_html(0).unwrap().contains(SHARE));
@@ -51,10 +34,7 @@ async fn what_arrives_is_what_was_written() {
 async fn a_session_is_closed_after_its_number_of_mails_and_an_offer_can_be_withdrawn() {
     let pki = Pki::new();
     let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
-    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES)
-        .connect()
-        .await
-        .unwrap();
+    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
     let session = session.offer(&recipient()).await.unwrap().withdraw().await.unwrap();
     let session = deliver_over(session).await.1.unwrap().if_alive().await.unwrap();
     let session = deliver_over(session).await.1.unwrap();
@@ -68,16 +48,10 @@ async fn a_session_is_closed_after_its_number_of_mails_and_an_offer_can_be_withd
 async fn a_mail_to_another_mailbox_than_the_one_offered_is_not_sent() {
     let pki = Pki::new();
     let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
-    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES)
-        .connect()
-        .await
-        .unwrap();
+    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
     let offered = session.offer(&"other@exempel.se".parse().unwrap()).await.unwrap();
     let (session, result) = offered.send(mail()).await;
-    assert_eq!(
-        (session.is_some(), result.unwrap_err()),
-        (true, MailFailure::Misaddressed)
-    );
+    assert_eq!((session.is_some(), result.unwrap_err()), (true, MailFailure::Misaddressed));
     assert!(!sink.commands().contains(&"DATA".to_owned()));
 }
 
@@ -85,10 +59,7 @@ async fn a_mail_to_another_mailbox_than_the_one_offered_is_not_sent() {
 async fn a_relay_that_went_away_while_the_session_lay_idle_is_noticed() {
     let pki = Pki::new();
     let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
-    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES)
-        .connect()
-        .await
-        .unwrap();
+    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
     drop(sink);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(session.if_alive().await.is_none());
@@ -98,42 +69,19 @@ async fn a_relay_that_went_away_while_the_session_lay_idle_is_noticed() {
 async fn a_certificate_that_is_not_good_ends_it_before_anything_is_said() {
     let (pki, other) = (Pki::new(), Pki::new());
     for (name, tls, right) in [
-        (
-            "another name",
-            pki.server("relay.exempel.se", 2020..2200),
-            CertificateFault::WrongName,
-        ),
-        (
-            "expired",
-            pki.server("127.0.0.1", 2020..2021),
-            CertificateFault::Expired,
-        ),
-        (
-            "not yet valid",
-            pki.server("127.0.0.1", 2190..2200),
-            CertificateFault::NotYetValid,
-        ),
+        ("another name", pki.server("relay.exempel.se", 2020..2200), CertificateFault::WrongName),
+        ("expired", pki.server("127.0.0.1", 2020..2021), CertificateFault::Expired),
+        ("not yet valid", pki.server("127.0.0.1", 2190..2200), CertificateFault::NotYetValid),
         ("unknown authority", other.good(), CertificateFault::UnknownIssuer),
         ("self-signed", self_signed(), CertificateFault::UnknownIssuer),
     ] {
         for door in [Door::Implicit, Door::StartTls] {
             let sink = Sink::start(Behaviour::Ok, door, tls.clone()).await.unwrap();
-            let failure = deliver(&relay(&sink, door, &pki, true, DEADLINES))
-                .await
-                .0
-                .result
-                .unwrap_err();
-            assert_eq!(
-                failure,
-                MailFailure::Untrusted(Alarm::Certificate(right)),
-                "{name} {door:?}"
-            );
+            let failure = deliver(&relay(&sink, door, &pki, true, DEADLINES)).await.0.result.unwrap_err();
+            assert_eq!(failure, MailFailure::Untrusted(Alarm::Certificate(right)), "{name} {door:?}");
             assert!(failure.is_alarm());
             assert_eq!(sink.sessions(), 0, "{name} {door:?}");
-            assert!(
-                !String::from_utf8_lossy(&sink.clear()).contains("AUTH"),
-                "{name} {door:?}"
-            );
+            assert!(!String::from_utf8_lossy(&sink.clear()).contains("AUTH"), "{name} {door:?}");
         }
     }
 }
@@ -146,35 +94,15 @@ async fn a_port_where_nobody_listens_is_no_alarm() {
     drop(sink);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let failure = gone.connect().await.unwrap_err();
-    assert_eq!(
-        failure,
-        MailFailure::Unreachable {
-            phase: Phase::Connect,
-            trouble: Trouble::NoAnswer
-        }
-    );
+    assert_eq!(failure, MailFailure::Unreachable { phase: Phase::Connect, trouble: Trouble::NoAnswer });
     assert!(!failure.is_alarm());
 }
 
 #[tokio::test]
 async fn a_reply_within_its_own_time_does_not_pass_the_end_of_the_whole() {
     let pki = Pki::new();
-    let sink = Sink::start(Behaviour::SlowHello, Door::Implicit, pki.good())
-        .await
-        .unwrap();
-    let deadlines = Deadlines {
-        overall: Duration::from_millis(300),
-        ..DEADLINES
-    };
-    let failure = relay(&sink, Door::Implicit, &pki, false, deadlines)
-        .connect()
-        .await
-        .unwrap_err();
-    assert_eq!(
-        failure,
-        MailFailure::Unreachable {
-            phase: Phase::Hello,
-            trouble: Trouble::TimedOut
-        }
-    );
+    let sink = Sink::start(Behaviour::SlowHello, Door::Implicit, pki.good()).await.unwrap();
+    let deadlines = Deadlines { overall: Duration::from_millis(300), ..DEADLINES };
+    let failure = relay(&sink, Door::Implicit, &pki, false, deadlines).connect().await.unwrap_err();
+    assert_eq!(failure, MailFailure::Unreachable { phase: Phase::Hello, trouble: Trouble::TimedOut });
 }

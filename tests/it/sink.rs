@@ -71,11 +71,7 @@ impl Sink {
         let port = listener.local_addr()?.port();
         let shared: Shared = Arc::new(Mutex::new((behaviour, Record::default())));
         let accepting = tokio::spawn(accept(listener, door, TlsAcceptor::from(tls), shared.clone()));
-        Ok(Self {
-            port,
-            shared,
-            accepting,
-        })
+        Ok(Self { port, shared, accepting })
     }
 
     /// Where it listens, on 127.0.0.1.
@@ -194,11 +190,7 @@ struct Talk<S> {
 
 impl<S: Wire> Talk<S> {
     fn new(stream: S, shared: Shared, in_clear: bool) -> Self {
-        Self {
-            stream: BufReader::new(stream),
-            shared,
-            in_clear,
-        }
+        Self { stream: BufReader::new(stream), shared, in_clear }
     }
 
     /// The part in clear; true when the client may begin TLS.
@@ -208,10 +200,7 @@ impl<S: Wire> Talk<S> {
         }
         while let Some((verb, _)) = self.command().await? {
             let open = match verb.as_str() {
-                "EHLO" => {
-                    self.answer(ClearHello, b"250-relay.exempel.se\r\n250 STARTTLS\r\n")
-                        .await?
-                }
+                "EHLO" => self.answer(ClearHello, b"250-relay.exempel.se\r\n250 STARTTLS\r\n").await?,
                 "STARTTLS" => return self.answer(StartTls, b"220 go\r\n").await,
                 "QUIT" => return Ok(false),
                 _ => self.say(b"530 5.7.0 STARTTLS first\r\n").await?,
@@ -228,11 +217,7 @@ impl<S: Wire> Talk<S> {
         while let Some((verb, rest)) = self.command().await? {
             let open = match verb.as_str() {
                 "EHLO" => {
-                    self.answer(
-                        Hello,
-                        b"250-relay.exempel.se\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n",
-                    )
-                    .await?
+                    self.answer(Hello, b"250-relay.exempel.se\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n").await?
                 }
                 "AUTH" => self.answer(Auth, b"235 2.7.0 welcome\r\n").await?,
                 "MAIL" => {
@@ -247,13 +232,7 @@ impl<S: Wire> Talk<S> {
                     let open = self.answer(Data, b"354 go\r\n").await?;
                     let goes_on = matches!(self.act(Data), None | Some(Say(b"354 go\r\n250 ok\r\n")));
                     open && (!goes_on
-                        || self
-                            .content(Mail {
-                                from: from.clone(),
-                                to: to.clone(),
-                                raw: Vec::new(),
-                            })
-                            .await?)
+                        || self.content(Mail { from: from.clone(), to: to.clone(), raw: Vec::new() }).await?)
                 }
                 "RSET" | "NOOP" => self.say(b"250 2.0.0 ok\r\n").await?,
                 "QUIT" => {
@@ -377,7 +356,5 @@ impl<S: Wire> Talk<S> {
 
 /// What stands between `<` and `>`.
 fn path(rest: &str) -> String {
-    rest.split_once('<')
-        .and_then(|(_, tail)| tail.split_once('>'))
-        .map_or(String::new(), |(path, _)| path.to_owned())
+    rest.split_once('<').and_then(|(_, tail)| tail.split_once('>')).map_or(String::new(), |(path, _)| path.to_owned())
 }

@@ -1,0 +1,254 @@
+//! `tallyd serve`: from a configuration to a daemon that serves, and back to nothing.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use rustls::pki_types::CertificateDer;
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::doors::{Doors, TlsDoors};
+use super::refused::Refused;
+use super::state::{OpenState, abandon_undelivered};
+use super::tend::{self, StateFigures};
+use crate::config::{Config, Security};
+use crate::domain::credential::AbandonCause;
+use crate::domain::name::Name;
+use crate::http::Clock;
+use crate::http::counters::Counters;
+use crate::http::health::{Health, Readiness};
+use crate::http::listener::Surroundings;
+use crate::http::refusals::Refusals;
+use crate::http::service::{Rate, Service};
+use crate::issuance::deliver::{Courier, Letterhead};
+use crate::issuance::post::PostRoom;
+use crate::mail::{self, Relay, RelaySettings};
+use crate::platform::clock::Clock as _;
+use crate::platform::files;
+use crate::platform::memory::scrub_stack;
+
+/// Refused connections that are logged a second, in all.
+const REFUSALS_LOGGED_PER_SECOND: u32 = 10;
+
+/// Requests a minute that one recipient's certificate may make. A person with a page needs ten.
+const PICKUP_REQUESTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
+
+/// A session at the relay that lay idle for this long is asked whether it lives.
+const PROBE_AFTER: Duration = Duration::from_secs(20);
+
+/// Mails that one session carries.
+const MAILS_PER_SESSION: u32 = 1_000;
+
+/// Runs the daemon until it is told to stop. Blocks.
+///
+/// # Errors
+/// Why it did not start, or the fault of the store that ended it.
+pub fn serve(config: &Config) -> Result<(), Refused> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // What a task left on the stack and in registers goes when its thread has nothing to do (invariant 9).
+        .on_thread_park(scrub_stack)
+        .build()
+        .map_err(|cause| Refused::failed("start the runtime", "", cause, "see the limits of the service"))?;
+    let ended = runtime.block_on(run(config));
+    // Nothing is owed to tasks that are left: what they had not put on record has not happened.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn run(config: &Config) -> Result<(), Refused> {
+    let (fatal, store_failed) = watch::channel(None::<String>);
+    let on_fatal = Box::new(move |fault: &crate::store::Fault| {
+        tracing::error!(%fault, "the state is not certain any more; the daemon stops and recovers at the next start");
+        fatal.send_replace(Some(fault.to_string()));
+    });
+    let relay = relay(config)?;
+    let state = OpenState::open(config, on_fatal)?;
+    let desk = Arc::clone(&state.desk);
+    state.recover().await?;
+    tend::epochs(&desk).await;
+
+    let refusals = Arc::new(Refusals::new(REFUSALS_LOGGED_PER_SECOND));
+    let clock: Clock = {
+        let clock = Arc::clone(&desk.clock);
+        Arc::new(move || clock.now())
+    };
+    let doors = Doors::bind(config, &clock, &refusals)?;
+
+    let ready = Arc::new(AtomicBool::new(false));
+    let counters = Arc::new(Counters::new());
+    let figures = StateFigures::default();
+    let health = health(&ready, &counters, &refusals, &figures);
+    let service = Arc::new(service(config, &desk, health));
+    let surroundings = Surroundings { counters, refusals, randomness: state.random.clone() };
+    let (listeners, tls_doors) = doors.open(&service, &surroundings)?;
+
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        tasks.spawn(listener.serve(stopping.clone()));
+    }
+    let courier = Courier::new(Arc::clone(&desk), Arc::new(letterhead(config)?));
+    tasks.spawn(PostRoom::new(courier, relay, config.mail.sessions as usize, stopping.clone()).run());
+    tasks.spawn(tend::run(Arc::clone(&service), figures, stopping.clone()));
+    tasks.spawn(tend::watchdog(Arc::clone(&desk), stopping));
+
+    ready.store(true, Ordering::Release);
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "tallyd serves");
+    let failed = wait(config, &tls_doors, store_failed).await?;
+    ready.store(false, Ordering::Release);
+    notify(&[sd_notify::NotifyState::Stopping]);
+    stop.send_replace(true);
+    match failed {
+        None => {
+            finish(config, tasks, &desk).await;
+            tokio::task::block_in_place(|| desk.store.stop());
+            tracing::info!("tallyd has stopped");
+            Ok(())
+        }
+        Some(fault) => {
+            let hint = "see that the disk is sound; the daemon recovers at the next start";
+            Err(Refused::failed("go on with the store", "", fault, hint))
+        }
+    }
+}
+
+/// Waits for a reason to stop; reloads meanwhile. `Some`: the store failed.
+async fn wait(
+    config: &Config,
+    doors: &TlsDoors,
+    mut store_failed: watch::Receiver<Option<String>>,
+) -> Result<Option<String>, Refused> {
+    let no_signals = |cause| Refused::failed("listen for signals", "", cause, "see the limits of the service");
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(None),
+            _ = interrupt.recv() => return Ok(None),
+            _ = hang_up.recv() => {
+                notify(&[sd_notify::NotifyState::Reloading]);
+                tokio::task::block_in_place(|| doors.reload(config));
+                notify(&[sd_notify::NotifyState::Ready]);
+            }
+            failed = store_failed.wait_for(Option::is_some) => {
+                return Ok(failed.ok().and_then(|fault| fault.clone()));
+            }
+        }
+    }
+}
+
+/// Lets what has begun finish, for as long as a stop may take. What is left then is abandoned as after a crash, but
+/// under its own name.
+async fn finish(config: &Config, mut tasks: JoinSet<()>, desk: &crate::issuance::desk::Desk) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(config.stop_deadline, all).await.is_err() {
+        tracing::warn!("not everything that had begun was finished in time");
+        tasks.abort_all();
+    }
+    match abandon_undelivered(desk, AbandonCause::Stopped).await {
+        Ok(0) => {}
+        Ok(deliveries) => {
+            tracing::warn!(deliveries, "deliveries were abandoned by the stop; new ones are made at the next start")
+        }
+        Err(refused) => tracing::warn!(%refused, "deliveries under way are left to the next start"),
+    }
+}
+
+fn service(config: &Config, desk: &Arc<crate::issuance::desk::Desk>, health: Health) -> Service {
+    let types = |sender: &crate::config::Sender| sender.may.iter().copied().collect();
+    Service {
+        desk: Arc::clone(desk),
+        senders: config.intake.senders.iter().map(|sender| (sender.peer.name.clone(), types(sender))).collect(),
+        health,
+        pickup_rate: Rate::per_minute(PICKUP_REQUESTS_PER_MINUTE),
+        peer_rates: config
+            .intake
+            .senders
+            .iter()
+            .map(|sender| (sender.peer.name.clone(), Rate::per_second(sender.peer.requests_per_second)))
+            .collect(),
+    }
+}
+
+fn health(ready: &Arc<AtomicBool>, counters: &Counters, refusals: &Refusals, figures: &StateFigures) -> Health {
+    let mut registry = Registry::default();
+    counters.register(&mut registry);
+    refusals.register(&mut registry);
+    figures.register(&mut registry);
+    let ready = Arc::clone(ready);
+    let readiness = move || if ready.load(Ordering::Acquire) { Readiness::Ready } else { Readiness::NotReady };
+    Health { registry, readiness: Box::new(readiness) }
+}
+
+/// The relay, its authorities and its password read, nothing connected.
+pub(super) fn relay(config: &Config) -> Result<Relay, Refused> {
+    let mail = &config.mail;
+    let login = match &mail.login {
+        None => None,
+        Some(login) => {
+            let password = files::read_secret(&login.password)?;
+            let password = std::str::from_utf8(&password).unwrap_or_default().trim_end_matches(['\r', '\n']);
+            let password = SecretString::from(password);
+            Some(mail::Login { username: login.username.as_str().to_owned(), password })
+        }
+    };
+    let deadlines = &mail.deadlines;
+    let settings = RelaySettings {
+        host: mail.host.to_string(),
+        port: mail.port,
+        security: match mail.security {
+            Security::Tls => mail::Security::ImplicitTls,
+            Security::StartTls => mail::Security::StartTls,
+        },
+        roots_pem: without_examples(files::read_public(&mail.ca)?, config)?,
+        hello: mail.hello.to_string(),
+        sender: mail.from.clone(),
+        login,
+        deadlines: mail::Deadlines {
+            connect: deadlines.connect,
+            reply: deadlines.reply,
+            acceptance: deadlines.exchange,
+            overall: deadlines.exchange.saturating_add(deadlines.reply),
+        },
+        probe_after: PROBE_AFTER,
+        mails_per_session: MAILS_PER_SESSION,
+    };
+    Ok(Relay::new(settings)?)
+}
+
+fn without_examples(pem: Vec<u8>, config: &Config) -> Result<Vec<u8>, Refused> {
+    use rustls::pki_types::pem::PemObject;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem).flatten();
+    let example = certificates.any(|der| crate::http::tls::is_example_certificate(&der));
+    if example && !config.allow_example_certificates {
+        let hint = "name the authority of your relay; those of tallyd certs are for trying out";
+        return Err(Refused::files("trust the authority in", "mail.ca", "it is one of the examples", hint));
+    }
+    Ok(pem)
+}
+
+pub(super) fn letterhead(config: &Config) -> Result<Letterhead, Refused> {
+    let bad_url = |error| Refused::files("use", "pickup.url", error, "correct the configuration");
+    let mut pickup = std::collections::BTreeMap::new();
+    for door in &config.pickups {
+        pickup.insert(door.environment, door.url.as_str().parse().map_err(bad_url)?);
+    }
+    let contact: Name = config.agency.contact.as_str().parse().map_err(|error: crate::domain::name::BadName| {
+        Refused::files("use", "agency.contact", error, "correct the configuration")
+    })?;
+    let agency = mail::Agency { name: config.agency.name.clone(), contact, from: config.mail.from.clone() };
+    Ok(Letterhead { agency, pickup })
+}
+
+/// There is nobody to tell outside of a service manager, and nothing to do about it when telling fails.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
