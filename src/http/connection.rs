@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 
 use super::Response;
 use super::caller::Caller;
@@ -24,6 +23,7 @@ use super::refusals::{Refusal, Refusals};
 use super::request::{Circumstances, RequestId};
 use super::route::{Door, Router};
 use super::standing::{Standing, Turned};
+use super::stop::Stop;
 use super::stream::{STAND_IN_PATH, StrictStream, Wire};
 
 /// What a listener and its connections share.
@@ -60,7 +60,7 @@ impl<S: Send + Sync + 'static> Guest<S> {
     }
 
     /// Serves requests until the client leaves, is refused, is too old, or everything stops.
-    pub(super) async fn serve(self, io: impl AsyncRead + AsyncWrite + Unpin, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn serve(self, io: impl AsyncRead + AsyncWrite + Unpin, mut stop: Stop) {
         let guest = Arc::new(self);
         let stream = StrictStream::new(io, Arc::clone(&guest.wire), &guest.hall.limits);
         let limits = guest.hall.limits.clone();
@@ -68,16 +68,17 @@ impl<S: Send + Sync + 'static> Guest<S> {
             let guest = Arc::clone(&guest);
             async move { Ok::<_, Infallible>(guest.answer(request).await) }
         });
-        // The strict stream keeps the deadline of heads, because it is the one that holds them back.
-        let connection =
-            http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
+        let mut hyper = http1::Builder::new();
+        // The strict stream keeps the deadline of heads, because it is the one that holds them back. A client that has
+        // ended its half still gets its answer, and so does one whose last request was refused.
+        hyper.header_read_timeout(None).half_close(true);
+        let mut connection = pin!(hyper.serve_connection(TokioIo::new(stream), service));
         let aged = tokio::time::sleep(limits.age_max);
         tokio::select! {
             biased;
             _ended = connection.as_mut() => return,
             () = aged => {}
-            _stopped = stop.wait_for(|stopped| *stopped) => {}
+            () = stop.begun() => {}
         }
         connection.as_mut().graceful_shutdown();
         // Whatever is not done by then is cut off. A client that repeats its request finds it done or not done.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,6 +20,7 @@ use super::places::{Place, Places};
 use super::refusals::{Refusal, Refusals};
 use super::route::{Door, Router};
 use super::standing::Standing;
+use super::stop::Stop;
 use super::tls::TlsDoor;
 use crate::domain::random::Randomness;
 
@@ -97,15 +97,15 @@ impl<S: Send + Sync + 'static> Listener<S> {
         }
     }
 
-    /// Serves until `stop` becomes true, then lets requests in flight finish within the drain time.
-    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
+    /// Serves until `stop` begins, then lets requests in flight finish within the drain time.
+    pub async fn serve(self, mut stop: Stop) {
         let stopping = stop.clone();
         let mut guests = JoinSet::new();
         let mut back_off = BACK_OFF_FIRST;
         loop {
             tokio::select! {
                 biased;
-                _stopped = stop.wait_for(|stopped| *stopped) => break,
+                () = stop.begun() => break,
                 Some(_ended) = guests.join_next() => {}
                 accepted = self.accept() => match accepted {
                     Ok(arrived) => {
@@ -165,7 +165,7 @@ impl<S: Send + Sync + 'static> Listener<S> {
         arrived: Arrived,
         address: Option<IpAddr>,
         place: Place,
-        stop: watch::Receiver<bool>,
+        stop: Stop,
     ) -> impl Future<Output = ()> + Send + 'static {
         let hall = Arc::clone(&self.hall);
         let seed = self.id_seed();
@@ -206,7 +206,7 @@ async fn welcome_tls<S: Send + Sync + 'static>(
     hall: Arc<Hall<S>>,
     address: Option<IpAddr>,
     seed: u64,
-    mut stop: watch::Receiver<bool>,
+    mut stop: Stop,
 ) {
     let _ = stream.set_nodelay(true);
     let standard = Arc::clone(&door.current());
@@ -215,7 +215,7 @@ async fn welcome_tls<S: Send + Sync + 'static>(
         biased;
         shaken = tokio::time::timeout(hall.limits.handshake_time, shaking) => shaken,
         // Nothing was asked yet, so nothing is owed.
-        _stopped = stop.wait_for(|stopped| *stopped) => return,
+        () = stop.begun() => return,
     };
     match shaken {
         Ok(Ok(stream)) => {

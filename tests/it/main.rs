@@ -6,3 +6,4 @@ mod mail_fixture;
 mod mail_hostile;
 mod mail_session;
 mod sink;
+mod tls_matrix;
