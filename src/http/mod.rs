@@ -1,8 +1,8 @@
 //! The doors: listeners, who is calling, what he may ask.
 //!
 //! A connection passes, in this order: [`listener`] (caps, before any cryptography), [`tls`] (the handshake),
-//! [`keeper`] (certificate or kernel credentials → [`caller`]), [`framing`] through [`stream`] (strict HTTP/1.1 before hyper
-//! sees it), [`standing`] (is the certificate still good, for each request), [`route`] (one table for all doors) and only
+//! [`keeper`] (certificate or kernel credentials → [`caller`]), [`framing`] through `stream` (strict HTTP/1.1 before hyper
+//! sees it), `standing` (is the certificate still good, for each request), [`route`] (one table for all doors) and only
 //! then a handler, which gets an [`request::Authorised`] and could not have read a body otherwise.
 //! Refusals leave through [`problem`], the only place where text for clients is made.
 //!

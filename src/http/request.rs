@@ -81,7 +81,13 @@ impl<C> Authorised<C> {
         body: Incoming,
         circumstances: Circumstances,
     ) -> Self {
-        Self { caller, head, parameters, body: Some(body), circumstances }
+        Self {
+            caller,
+            head,
+            parameters,
+            body: Some(body),
+            circumstances,
+        }
     }
 
     /// Who asks.
@@ -142,7 +148,9 @@ impl<C> Authorised<C> {
     /// 413, 408, or 400 when it breaks off or is malformed; after each the connection is closed.
     pub async fn read_body(&mut self) -> Result<Bytes, Problem> {
         let bytes_max = self.circumstances.body_bytes_max;
-        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        let Some(body) = self.body.take() else {
+            return Ok(Bytes::new());
+        };
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(Problem::body_too_large(bytes_max));
         }

@@ -96,7 +96,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
             write_alarm: Alarm::default(),
         };
         let framing = Framing::new(limits.head);
-        Self { io, wire, framing, held: BytesMut::new(), cleared: 0, reading: Reading::Open, deadlines }
+        Self {
+            io,
+            wire,
+            framing,
+            held: BytesMut::new(),
+            cleared: 0,
+            reading: Reading::Open,
+            deadlines,
+        }
     }
 
     /// Looks at what was just read to `buf` behind `start`, and leaves there only what may go on.
@@ -104,7 +112,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
         let fresh = buf.filled().get(start..).unwrap_or_default();
         let violation = if self.held.is_empty() {
             let inspection = self.framing.inspect(fresh);
-            self.held.extend_from_slice(fresh.get(inspection.passed..).unwrap_or_default());
+            self.held
+                .extend_from_slice(fresh.get(inspection.passed..).unwrap_or_default());
             buf.set_filled(start + inspection.passed);
             inspection.violation
         } else {
@@ -127,13 +136,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
         // The first violation is the one that is answered; after it nothing is read.
         let _ = self.wire.violation.set(violation);
         self.held.truncate(self.cleared);
-        match violation {
-            Violation::BadChunk | Violation::Trailer => self.reading = Reading::Broken,
-            _in_a_head => {
-                self.held.extend_from_slice(STAND_IN);
-                self.cleared = self.held.len();
-                self.reading = Reading::Ended;
-            }
+        if violation.is_in_body() {
+            self.reading = Reading::Broken;
+        } else {
+            self.held.extend_from_slice(STAND_IN);
+            self.cleared = self.held.len();
+            self.reading = Reading::Ended;
         }
     }
 
@@ -166,7 +174,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
     fn poll_stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let began = *self.deadlines.stalled.get_or_insert_with(Instant::now);
         ready!(self.deadlines.write_alarm.poll(began + self.deadlines.write_time, cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not take the answer in time")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client did not take the answer in time",
+        )))
     }
 
     /// Whether the client may be sending something that nobody will read.

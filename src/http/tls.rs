@@ -60,7 +60,11 @@ impl TlsDoor {
         refusals: Arc<Refusals>,
     ) -> Result<Self, TlsProblem> {
         let standard = Standard::build(0, material, keeper, &clock, &refusals)?;
-        Ok(Self { current: ArcSwap::from_pointee(standard), clock, refusals })
+        Ok(Self {
+            current: ArcSwap::from_pointee(standard),
+            clock,
+            refusals,
+        })
     }
 
     /// Takes new files, and a new answer to who is known. On an error everything stays as it was.
@@ -113,19 +117,31 @@ impl Standard {
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(Self { generation, config: Arc::new(config), keeper, verifier, lists })
+        Ok(Self {
+            generation,
+            config: Arc::new(config),
+            keeper,
+            verifier,
+            lists,
+        })
     }
 
     /// Verifies a chain in full, as a new handshake would.
     pub(super) fn verify(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<(), rustls::Error> {
         let (end_entity, intermediates) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
         let now = unix_time(now).ok_or(CertificateError::NotValidYet)?;
-        self.verifier.verify_client_cert(end_entity, intermediates, now).map(|_verified| ())
+        self.verifier
+            .verify_client_cert(end_entity, intermediates, now)
+            .map(|_verified| ())
     }
 
     /// The earliest nextUpdate of the lists of one issuer, given by the DER of its name.
     pub(super) fn next_update(&self, issuer: &[u8]) -> Option<Timestamp> {
-        self.lists.iter().filter(|list| list.issuer == issuer).map(|list| list.next_update).min()
+        self.lists
+            .iter()
+            .filter(|list| list.issuer == issuer)
+            .map(|list| list.next_update)
+            .min()
     }
 }
 
@@ -152,12 +168,15 @@ fn unix_time(at: Timestamp) -> Option<UnixTime> {
 fn certified_key(material: &TlsMaterial, provider: &CryptoProvider) -> Result<CertifiedKey, TlsProblem> {
     let chain = material.certificate.certificates()?;
     let key = material.key.private_key()?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|cause| match cause {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsProblem::KeyMismatch { certificate: material.certificate.name.clone(), key: material.key.name.clone() }
+    CertifiedKey::from_der(chain, key, provider).map_err(|cause| {
+        if matches!(cause, rustls::Error::InconsistentKeys(_)) {
+            let (certificate, key) = (material.certificate.name.clone(), material.key.name.clone());
+            TlsProblem::KeyMismatch { certificate, key }
+        } else if matches!(cause, rustls::Error::InvalidCertificate(_)) {
+            material.certificate.unusable(cause)
+        } else {
+            material.key.unusable(cause)
         }
-        rustls::Error::InvalidCertificate(_) => material.certificate.unusable(cause),
-        other => material.key.unusable(other),
     })
 }
 

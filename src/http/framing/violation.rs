@@ -88,4 +88,9 @@ impl Violation {
             Self::CodingInHttp10 | Self::BadChunk | Self::Trailer => StatusCode::BAD_REQUEST,
         }
     }
+
+    /// Whether it was found in a body, whose head has been let through already.
+    pub fn is_in_body(self) -> bool {
+        matches!(self, Self::BadChunk | Self::Trailer)
+    }
 }

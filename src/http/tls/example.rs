@@ -8,6 +8,11 @@ pub const EXAMPLE_ORGANISATION: &str = "tallyd example, not for use";
 
 /// Whether a certificate (DER) comes from an example authority. What is no certificate is none of ours either.
 pub fn is_example_certificate(der: &[u8]) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
-    certificate.issuer().iter_organization().any(|attribute| attribute.as_str() == Ok(EXAMPLE_ORGANISATION))
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return false;
+    };
+    certificate
+        .issuer()
+        .iter_organization()
+        .any(|attribute| attribute.as_str() == Ok(EXAMPLE_ORGANISATION))
 }

@@ -106,7 +106,8 @@ impl TestDoor {
     }
 
     pub(super) fn pass_time(&self, by: Duration) {
-        self.now.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+        self.now
+            .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -130,7 +131,10 @@ impl TestDoor {
 
     /// One request on a connection of its own: the answer, or how the connection ended without one.
     pub(super) async fn try_get(&self, issued: Option<&Issued>) -> Result<Reply, String> {
-        let mut stream = self.connect(self.client(issued)).await.map_err(|cause| cause.to_string())?;
+        let mut stream = self
+            .connect(self.client(issued))
+            .await
+            .map_err(|cause| cause.to_string())?;
         get(&mut stream, "/v1/whoami").await
     }
 }
@@ -142,71 +146,127 @@ impl Running {
         socket.connect(self.address.unwrap()).await.unwrap()
     }
 
-    pub(super) async fn connect_tls(&self, config: ClientConfig, from: IpAddr) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect_tls(
+        &self,
+        config: ClientConfig,
+        from: IpAddr,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, self.connect(from).await).await
+        TlsConnector::from(Arc::new(config))
+            .connect(name, self.connect(from).await)
+            .await
     }
 }
 
 /// Opens any doorway with the trivial route set.
 pub(super) fn run(doorway: Doorway, limits: Limits, refusals: Arc<Refusals>) -> Running {
-    let health = Health { registry: Registry::default(), readiness: Box::new(|| Readiness::Ready) };
+    let health = Health {
+        registry: Registry::default(),
+        readiness: Box::new(|| Readiness::Ready),
+    };
     let router = Arc::new(Router::new(routes()).unwrap());
     let surroundings = surroundings(Arc::clone(&refusals));
     let listener = Listener::open(doorway, router, Arc::new(World(health)), limits, surroundings).unwrap();
     let address = listener.local_address();
     let (stop, stopped) = stop_pair();
     let ended = tokio::spawn(listener.serve(stopped));
-    Running { address, refusals, stop, ended }
+    Running {
+        address,
+        refusals,
+        stop,
+        ended,
+    }
 }
 
 pub(super) fn surroundings(refusals: Arc<Refusals>) -> Surroundings {
     let randomness = Arc::new(Counting(AtomicI64::new(0)));
-    Surroundings { counters: Arc::new(Counters::new()), refusals, randomness }
+    Surroundings {
+        counters: Arc::new(Counters::new()),
+        refusals,
+        randomness,
+    }
 }
 
 pub(super) const LARGE: usize = 48 * 1024 * 1024;
 
 fn routes() -> Vec<Route<World>> {
-    let pickup = |methods, pattern, body_bytes_max, action| Route { methods, pattern, body_bytes_max, action };
+    let pickup = |methods, pattern, body_bytes_max, action| Route {
+        methods,
+        pattern,
+        body_bytes_max,
+        action,
+    };
     let mut routes = vec![
-        pickup(Methods::Get, "/v1/whoami", 0, Action::Pickup(|_, request| {
-            let text = request.caller().organisation.to_string();
-            Box::pin(async move { Ok(reply::with_body(StatusCode::OK, "text/plain", text)) })
-        })),
-        pickup(Methods::Post, "/v1/echo/{what}", 1000, Action::Pickup(|_, mut request| {
-            Box::pin(async move {
-                let body = request.read_body().await?;
-                let text = format!("{} {}", request.parameter("what"), body.len());
-                Ok(reply::with_body(StatusCode::OK, "text/plain", text))
-            })
-        })),
-        pickup(Methods::Get, "/v1/large", 0, Action::Pickup(|_, _| {
-            Box::pin(async { Ok(reply::with_body(StatusCode::OK, "text/plain", vec![b'x'; LARGE])) })
-        })),
-        pickup(Methods::Get, "/v1/slow", 0, Action::Pickup(|_, _| {
-            Box::pin(async {
-                tokio::time::sleep(Duration::from_millis(700)).await;
-                Ok(reply::no_content())
-            })
-        })),
-        pickup(Methods::Get, "/v1/uid", 0, Action::Operator(|_, request| {
-            let text = request.caller().uid.to_string();
-            Box::pin(async move { Ok(reply::with_body(StatusCode::OK, "text/plain", text)) })
-        })),
-        pickup(Methods::Post, "/echo", 100, Action::Metrics(|_, mut request| {
-            Box::pin(async move {
-                let body = request.read_body().await?;
-                Ok(reply::with_body(StatusCode::OK, "text/plain", body))
-            })
-        })),
+        pickup(
+            Methods::Get,
+            "/v1/whoami",
+            0,
+            Action::Pickup(|_, request| {
+                let text = request.caller().organisation.to_string();
+                Box::pin(async move { Ok(reply::with_body(StatusCode::OK, "text/plain", text)) })
+            }),
+        ),
+        pickup(
+            Methods::Post,
+            "/v1/echo/{what}",
+            1000,
+            Action::Pickup(|_, mut request| {
+                Box::pin(async move {
+                    let body = request.read_body().await?;
+                    let text = format!("{} {}", request.parameter("what"), body.len());
+                    Ok(reply::with_body(StatusCode::OK, "text/plain", text))
+                })
+            }),
+        ),
+        pickup(
+            Methods::Get,
+            "/v1/large",
+            0,
+            Action::Pickup(|_, _| {
+                Box::pin(async { Ok(reply::with_body(StatusCode::OK, "text/plain", vec![b'x'; LARGE])) })
+            }),
+        ),
+        pickup(
+            Methods::Get,
+            "/v1/slow",
+            0,
+            Action::Pickup(|_, _| {
+                Box::pin(async {
+                    tokio::time::sleep(Duration::from_millis(700)).await;
+                    Ok(reply::no_content())
+                })
+            }),
+        ),
+        pickup(
+            Methods::Get,
+            "/v1/uid",
+            0,
+            Action::Operator(|_, request| {
+                let text = request.caller().uid.to_string();
+                Box::pin(async move { Ok(reply::with_body(StatusCode::OK, "text/plain", text)) })
+            }),
+        ),
+        pickup(
+            Methods::Post,
+            "/echo",
+            100,
+            Action::Metrics(|_, mut request| {
+                Box::pin(async move {
+                    let body = request.read_body().await?;
+                    Ok(reply::with_body(StatusCode::OK, "text/plain", body))
+                })
+            }),
+        ),
     ];
     routes.extend(health::routes());
     routes
 }
 
 pub(super) fn keeper() -> Keeper {
-    Keeper::Recipients { environment: Environment::Test, attribute: OrganisationAttribute::SerialNumber }
+    Keeper::Recipients {
+        environment: Environment::Test,
+        attribute: OrganisationAttribute::SerialNumber,
+    }
 }
 
 /// The server's certificate outlives all clients', so that only theirs are tried.
@@ -230,7 +290,9 @@ pub(super) fn client_config(
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(pki.servers.certificate().as_bytes()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(pki.servers.certificate().as_bytes()).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_details(provider, Arc::new(AtStart))
         .with_protocol_versions(versions)
@@ -239,7 +301,9 @@ pub(super) fn client_config(
     match issued {
         None => builder.with_no_client_auth(),
         Some(issued) => {
-            let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).map(Result::unwrap).collect();
+            let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes())
+                .map(Result::unwrap)
+                .collect();
             let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
             builder.with_client_auth_cert(chain, key).unwrap()
         }
@@ -252,13 +316,18 @@ struct AtStart;
 impl rustls::time_provider::TimeProvider for AtStart {
     fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
         let millis = u64::try_from(start().millis()).unwrap();
-        Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_millis(millis)))
+        Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_millis(
+            millis,
+        )))
     }
 }
 
 pub(super) async fn get(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str) -> Result<Reply, String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|cause| cause.to_string())?;
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|cause| cause.to_string())?;
     read_reply(stream).await
 }
 
@@ -266,15 +335,25 @@ pub(super) async fn get(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path
 pub(super) async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> Result<Reply, String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let byte = patiently(stream.read_u8()).await.map_err(|cause| format!("{:?}: {cause}", cause.kind()))?;
+        let byte = patiently(stream.read_u8())
+            .await
+            .map_err(|cause| format!("{:?}: {cause}", cause.kind()))?;
         head.push(byte);
     }
     let head = String::from_utf8(head).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
-    patiently(stream.read_exact(&mut body)).await.map_err(|cause| cause.to_string())?;
-    Ok(Reply { status, head, body: String::from_utf8(body).unwrap() })
+    patiently(stream.read_exact(&mut body))
+        .await
+        .map_err(|cause| cause.to_string())?;
+    Ok(Reply {
+        status,
+        head,
+        body: String::from_utf8(body).unwrap(),
+    })
 }
 
 /// Everything up to the end of the connection, whether it was closed or reset.
@@ -286,7 +365,9 @@ pub(super) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8
 
 /// No answer of a test takes ten seconds.
 pub(super) async fn patiently<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), what).await.expect("nothing came for ten seconds")
+    tokio::time::timeout(Duration::from_secs(10), what)
+        .await
+        .expect("nothing came for ten seconds")
 }
 
 /// The code of a problem document.

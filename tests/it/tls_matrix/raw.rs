@@ -13,7 +13,10 @@ const CORPUS: &[(&str, &[u16])] = &[
     ("HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[200]),
     ("GET /healthz?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", &[200]),
     ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", &[200]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", &[200]),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        &[200],
+    ),
     ("POST /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[405]),
     ("PUT /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[405]),
     ("TRACE /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[405]),
@@ -35,17 +38,47 @@ const CORPUS: &[(&str, &[u16])] = &[
     ("\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[505]),
     ("GET /healthz HTTP/3.0\r\nHost: a\r\n\r\n", &[505]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", &[400]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n\r\nabc", &[400]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc", &[400]),
-    ("POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\nabc", &[501]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n", &[400]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n", &[400]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n", &[400]),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n\r\nabc",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\nabc",
+        &[501],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+        &[400],
+    ),
     ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", &[413]),
-    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n70\r\n", &[400]),
+    (
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n70\r\n",
+        &[400],
+    ),
 ];
 
 #[tokio::test]
@@ -56,7 +89,11 @@ async fn raw_requests_get_the_status_that_they_deserve() {
         // Behind a good request on the same connection it is the same, and the good one is answered.
         let both = format!("{OK}{text}");
         let expected: Vec<u16> = std::iter::once(200).chain(statuses.iter().copied()).collect();
-        assert_eq!(statuses_of(&running, both.as_bytes()).await, expected, "pipelined: {text:?}");
+        assert_eq!(
+            statuses_of(&running, both.as_bytes()).await,
+            expected,
+            "pipelined: {text:?}"
+        );
     }
 }
 
@@ -65,14 +102,21 @@ async fn nothing_after_a_refused_request_is_served() {
     let running = loopback(Default::default());
     let smuggled = format!("GET /healthz HTTP/1.1\n\n{OK}{OK}");
     assert_eq!(statuses_of(&running, smuggled.as_bytes()).await, [400]);
-    let early_end = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{OK}");
+    let early_end = format!(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{OK}"
+    );
     assert_eq!(statuses_of(&running, early_end.as_bytes()).await, [400]);
 }
 
 #[tokio::test]
 async fn heads_that_are_too_large_are_told_so() {
     let running = loopback(Default::default());
-    let fields = |count: usize| format!("GET /healthz HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
+    let fields = |count: usize| {
+        format!(
+            "GET /healthz HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "X: y\r\n".repeat(count - 1)
+        )
+    };
     assert_eq!(statuses_of(&running, fields(64).as_bytes()).await, [200]);
     assert_eq!(statuses_of(&running, fields(65).as_bytes()).await, [431]);
     let large = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(100_000));
@@ -89,8 +133,14 @@ async fn refusals_are_problem_documents_with_the_id_of_their_request() {
     let reply = read_reply(&mut stream).await.unwrap();
     assert_eq!(code(&reply), "malformed-request");
     let head = reply.head.to_ascii_lowercase();
-    assert!(head.contains("content-type: application/problem+json") && head.contains("connection: close"), "{head}");
-    let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+    assert!(
+        head.contains("content-type: application/problem+json") && head.contains("connection: close"),
+        "{head}"
+    );
+    let id = head
+        .lines()
+        .find_map(|line| line.strip_prefix("x-request-id: "))
+        .unwrap();
     assert!(reply.body.contains(id), "{}", reply.body);
     assert_eq!(read_to_end(&mut stream).await, b"");
 }
@@ -103,7 +153,10 @@ async fn behind_tls_the_bytes_are_held_to_the_same_rules() {
         ("GET /v1/whoami HTTP/1.1\nHost: a\n\n", 400),
         ("GET /v1/whoami HTTP/1.1\r\n\r\n", 400),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-        ("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", 413),
+        (
+            "POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n",
+            413,
+        ),
     ] {
         let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -111,7 +164,13 @@ async fn behind_tls_the_bytes_are_held_to_the_same_rules() {
         assert_eq!(read_to_end(&mut stream).await, b"", "{text:?}");
     }
     let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
-    for piece in ["POST /v1/echo/a:b-1 HTTP/1.1\r\nHo", "st: a\r\nContent-Le", "ngth: 5\r\n\r", "\nab", "cde"] {
+    for piece in [
+        "POST /v1/echo/a:b-1 HTTP/1.1\r\nHo",
+        "st: a\r\nContent-Le",
+        "ngth: 5\r\n\r",
+        "\nab",
+        "cde",
+    ] {
         stream.write_all(piece.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -132,5 +191,7 @@ async fn statuses_of(running: &Running, bytes: &[u8]) -> Vec<u16> {
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let text = String::from_utf8(read_to_end(&mut stream).await).unwrap();
-    text.match_indices("HTTP/1.").filter_map(|(place, _)| text.get(place + 9..place + 12)?.parse().ok()).collect()
+    text.match_indices("HTTP/1.")
+        .filter_map(|(place, _)| text.get(place + 9..place + 12)?.parse().ok())
+        .collect()
 }
