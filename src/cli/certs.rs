@@ -52,10 +52,7 @@ pub fn run(args: &CertsArgs, now: Timestamp) -> Result<Vec<PathBuf>, CertsProble
         .recursive(true)
         .mode(0o755)
         .create(&args.dir)
-        .map_err(|cause| CertsProblem::Write {
-            path: args.dir.clone(),
-            cause,
-        })?;
+        .map_err(|cause| CertsProblem::Write { path: args.dir.clone(), cause })?;
     files.iter().map(|file| write(&args.dir, file)).collect()
 }
 

@@ -31,6 +31,7 @@ use crate::mail::{self, Relay, RelaySettings};
 use crate::platform::clock::Clock as _;
 use crate::platform::files;
 use crate::platform::memory::scrub_stack;
+use crate::platform::stop::stop_pair;
 
 /// Refused connections that are logged a second, in all.
 const REFUSALS_LOGGED_PER_SECOND: u32 = 10;
@@ -88,7 +89,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
     let surroundings = Surroundings { counters, refusals, randomness: state.random.clone() };
     let (listeners, tls_doors) = doors.open(&service, &surroundings)?;
 
-    let (stop, stopping) = watch::channel(false);
+    let (stop, stopping) = stop_pair();
     let mut tasks = JoinSet::new();
     for listener in listeners {
         tasks.spawn(listener.serve(stopping.clone()));
@@ -104,7 +105,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
     let failed = wait(config, &tls_doors, store_failed).await?;
     ready.store(false, Ordering::Release);
     notify(&[sd_notify::NotifyState::Stopping]);
-    stop.send_replace(true);
+    stop.stop();
     match failed {
         None => {
             finish(config, tasks, &desk).await;

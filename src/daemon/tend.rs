@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use tokio::sync::watch;
-
 use crate::http::service::Service;
 use crate::issuance::desk::Desk;
 use crate::issuance::pulse::Pulse;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{Epoch, Fact};
+use crate::platform::stop::Stop;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
 /// How often epochs and figures are looked at.
 const EVERY: Duration = Duration::from_secs(15);
@@ -48,13 +47,13 @@ impl StateFigures {
 }
 
 /// Runs until the stop.
-pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: Stop) {
     loop {
         epochs(&service.desk).await;
         figures.refresh(&service.desk).await;
         service.tidy();
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.begun() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
     }
@@ -100,7 +99,7 @@ async fn record(desk: &Desk, fact: Fact) {
 
 /// Feeds the service manager's watchdog for as long as a write and a read come back in time: a process that lives but
 /// cannot work is restarted.
-pub(super) async fn watchdog(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn watchdog(desk: Arc<Desk>, mut stop: Stop) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let every = limit / 3;
     loop {
@@ -112,7 +111,7 @@ pub(super) async fn watchdog(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
             tracing::error!("a write and a read did not come back in time; the watchdog is not fed");
         }
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.begun() => return,
             () = tokio::time::sleep(every) => {}
         }
     }

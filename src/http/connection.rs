@@ -23,8 +23,8 @@ use super::refusals::{Refusal, Refusals};
 use super::request::{Circumstances, RequestId};
 use super::route::{Door, Router};
 use super::standing::{Standing, Turned};
-use super::stop::Stop;
 use super::stream::{STAND_IN_PATH, StrictStream, Wire};
+use crate::platform::stop::Stop;
 
 /// What a listener and its connections share.
 pub(super) struct Hall<S> {
@@ -56,13 +56,7 @@ pub(super) struct Guest<S> {
 impl<S: Send + Sync + 'static> Guest<S> {
     /// `id_seed` is random, so that ids of different connections do not meet.
     pub(super) fn new(hall: Arc<Hall<S>>, who: Who, address: Option<IpAddr>, id_seed: u64) -> Self {
-        Self {
-            hall,
-            who,
-            address,
-            wire: Arc::default(),
-            next_id: AtomicU64::new(id_seed),
-        }
+        Self { hall, who, address, wire: Arc::default(), next_id: AtomicU64::new(id_seed) }
     }
 
     /// Serves requests until the client leaves, is refused, is too old, or everything stops.
@@ -109,21 +103,17 @@ impl<S: Send + Sync + 'static> Guest<S> {
         if request.uri().path() == STAND_IN_PATH
             && let Some(violation) = self.wire.violation()
         {
-            self.hall
-                .refusals
-                .note(Refusal::Framing, self.fingerprint(), &violation);
+            self.hall.refusals.note(Refusal::Framing, self.fingerprint(), &violation);
             return Err(Problem::malformed(violation));
         }
         let caller = self.caller()?;
-        self.hall
-            .router
-            .dispatch(&self.hall.state, caller, request, |body_bytes_max| Circumstances {
-                id,
-                address: self.address,
-                body_bytes_max,
-                body_time: self.hall.limits.body_time,
-                wire: Arc::clone(&self.wire),
-            })
+        self.hall.router.dispatch(&self.hall.state, caller, request, |body_bytes_max| Circumstances {
+            id,
+            address: self.address,
+            body_bytes_max,
+            body_time: self.hall.limits.body_time,
+            wire: Arc::clone(&self.wire),
+        })
     }
 
     fn caller(&self) -> Result<Caller, Problem> {
@@ -132,9 +122,7 @@ impl<S: Send + Sync + 'static> Guest<S> {
             Who::Presented(standing) => standing.caller().map_err(|turned| match turned {
                 Turned::NoLongerValid => Problem::certificate_no_longer_valid(),
                 Turned::NotKnown(reason) => {
-                    self.hall
-                        .refusals
-                        .note(Refusal::Unknown, standing.fingerprint(), &reason);
+                    self.hall.refusals.note(Refusal::Unknown, standing.fingerprint(), &reason);
                     Problem::certificate_not_known(&reason)
                 }
             }),

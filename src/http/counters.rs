@@ -39,10 +39,7 @@ impl Counters {
     pub fn new() -> Self {
         let answered = Family::<Labels, Counter>::default();
         let counter = |door: usize, class: usize| {
-            let labels = Labels {
-                door: DoorLabel(Door::ALL[door]),
-                status: Class::ALL[class],
-            };
+            let labels = Labels { door: DoorLabel(Door::ALL[door]), status: Class::ALL[class] };
             answered.get_or_create_owned(&labels)
         };
         let by_door = array::from_fn(|door| array::from_fn(|class| counter(door, class)));
@@ -51,19 +48,12 @@ impl Counters {
 
     /// Makes the counter `tallyd_requests_total` visible.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "tallyd_requests",
-            "Requests answered, by door and status class",
-            self.answered.clone(),
-        );
+        registry.register("tallyd_requests", "Requests answered, by door and status class", self.answered.clone());
     }
 
     pub(super) fn count(&self, door: Door, status: StatusCode) {
         let class = Class::of(status);
-        let row = Door::ALL
-            .iter()
-            .position(|known| *known == door)
-            .and_then(|place| self.by_door.get(place));
+        let row = Door::ALL.iter().position(|known| *known == door).and_then(|place| self.by_door.get(place));
         let column = Class::ALL.iter().position(|known| *known == class);
         if let Some(counter) = row.zip(column).and_then(|(row, column)| row.get(column)) {
             counter.inc();

@@ -60,10 +60,7 @@ enum State {
 impl Framing {
     /// At the start of a connection.
     pub fn new(limits: HeadLimits) -> Self {
-        Self {
-            limits,
-            state: State::Head(HeadScan::default()),
-        }
+        Self { limits, state: State::Head(HeadScan::default()) }
     }
 
     /// Looks at `bytes`. The next call must begin with the bytes that were not passed by this one, followed by newer ones.
@@ -74,25 +71,16 @@ impl Framing {
         loop {
             let rest = bytes.get(passed..).unwrap_or_default();
             if rest.is_empty() {
-                return Inspection {
-                    passed,
-                    violation: None,
-                };
+                return Inspection { passed, violation: None };
             }
             match self.step(rest) {
                 Ok(0) => {
-                    return Inspection {
-                        passed,
-                        violation: None,
-                    };
+                    return Inspection { passed, violation: None };
                 }
                 Ok(taken) => passed += taken,
                 Err(violation) => {
                     self.state = State::Refused(violation);
-                    return Inspection {
-                        passed,
-                        violation: Some(violation),
-                    };
+                    return Inspection { passed, violation: Some(violation) };
                 }
             }
         }

@@ -53,11 +53,9 @@ pub fn routes<S: AsRef<Health> + Send + Sync + 'static>() -> Vec<Route<S>> {
 fn ready(health: &Health) -> Result<super::Response, Problem> {
     match (health.readiness)() {
         Readiness::Ready => Ok(plain("ready\n")),
-        Readiness::NotReady => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-ready",
-            "The daemon cannot serve requests now.",
-        )),
+        Readiness::NotReady => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The daemon cannot serve requests now."))
+        }
     }
 }
 
@@ -68,11 +66,7 @@ fn figures(health: &Health) -> Result<super::Response, Problem> {
         Ok(()) => Ok(reply::with_body(StatusCode::OK, OPEN_METRICS, text)),
         Err(cause) => {
             tracing::error!(%cause, "the metrics cannot be written out");
-            Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The metrics cannot be written out.",
-            ))
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The metrics cannot be written out."))
         }
     }
 }

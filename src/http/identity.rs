@@ -62,11 +62,7 @@ impl Peer {
     pub fn read(certificate: &CertificateDer<'_>) -> Result<Self, Unreadable> {
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| Unreadable)?;
         let values = |oid: &Oid<'_>| -> Vec<Value> {
-            parsed
-                .subject()
-                .iter_by_oid(oid)
-                .map(|found| found.as_str().ok().map(str::to_owned))
-                .collect()
+            parsed.subject().iter_by_oid(oid).map(|found| found.as_str().ok().map(str::to_owned)).collect()
         };
         let alternative = parsed.subject_alternative_name().map_err(|_| Unreadable)?;
         let names = alternative.iter().flat_map(|extension| &extension.value.general_names);
@@ -88,9 +84,7 @@ impl Peer {
         match values.as_slice() {
             [] => Err(NoOrganisation::Missing(attribute)),
             [None] => Err(NoOrganisation::Undecodable(attribute)),
-            [Some(text)] => text
-                .parse()
-                .map_err(|cause| NoOrganisation::NotANumber(attribute, cause)),
+            [Some(text)] => text.parse().map_err(|cause| NoOrganisation::NotANumber(attribute, cause)),
             _ => Err(NoOrganisation::Repeated(attribute)),
         }
     }
@@ -112,10 +106,7 @@ impl fmt::Display for OrganisationAttribute {
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "another crate's enum of name kinds, of which we use one"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "another crate's enum of name kinds, of which we use one")]
 fn dns_name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(text) => Some(text.to_ascii_lowercase()),

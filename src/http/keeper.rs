@@ -124,10 +124,7 @@ impl Keeper {
     pub fn name(&self, peer: &Peer) -> Result<Caller, NotKnown> {
         match self {
             Self::Senders(book) => {
-                let sender = Sender {
-                    name: book.find(peer)?,
-                    certificate: peer.fingerprint,
-                };
+                let sender = Sender { name: book.find(peer)?, certificate: peer.fingerprint };
                 Ok(Caller::Sender(Arc::new(sender)))
             }
             Self::Recipients { environment, attribute } => Ok(Caller::Recipient(Arc::new(Recipient {
@@ -147,17 +144,11 @@ impl SocketKeeper {
         match self {
             Self::Operators { users, groups, name_of } => {
                 let may_call = users.contains(&uid) || groups.contains(&gid);
-                may_call.then(|| {
-                    Caller::Operator(Arc::new(Operator {
-                        uid,
-                        gid,
-                        user: name_of(uid),
-                    }))
-                })
+                may_call.then(|| Caller::Operator(Arc::new(Operator { uid, gid, user: name_of(uid) })))
             }
-            Self::Gateway { name, users } => users
-                .contains(&uid)
-                .then(|| Caller::Gateway(Arc::new(Gateway { name: name.clone() }))),
+            Self::Gateway { name, users } => {
+                users.contains(&uid).then(|| Caller::Gateway(Arc::new(Gateway { name: name.clone() })))
+            }
         }
     }
 }

@@ -37,10 +37,7 @@ impl Default for Limits {
             connections_max: 1024,
             connections_per_source_max: 64,
             handshake_time: Duration::from_secs(10),
-            head: HeadLimits {
-                bytes_max: 16 * 1024,
-                fields_max: 64,
-            },
+            head: HeadLimits { bytes_max: 16 * 1024, fields_max: 64 },
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
             write_time: Duration::from_secs(30),

@@ -20,9 +20,9 @@ use super::places::{Place, Places};
 use super::refusals::{Refusal, Refusals};
 use super::route::{Door, Router};
 use super::standing::Standing;
-use super::stop::Stop;
 use super::tls::TlsDoor;
 use crate::domain::random::Randomness;
+use crate::platform::stop::Stop;
 
 /// Where clients come in, and how they are told apart. The socket is handed in: bound by systemd, or by the caller.
 pub enum Doorway {
@@ -84,25 +84,9 @@ impl<S: Send + Sync + 'static> Listener<S> {
         let door = doorway.door();
         let entrance = Entrance::open(doorway)?;
         let places = Places::new(limits.connections_max, limits.connections_per_source_max);
-        let Surroundings {
-            counters,
-            refusals,
-            randomness,
-        } = surroundings;
-        let hall = Arc::new(Hall {
-            state,
-            router,
-            limits,
-            door,
-            counters,
-            refusals,
-        });
-        Ok(Self {
-            entrance,
-            hall,
-            places,
-            randomness,
-        })
+        let Surroundings { counters, refusals, randomness } = surroundings;
+        let hall = Arc::new(Hall { state, router, limits, door, counters, refusals });
+        Ok(Self { entrance, hall, places, randomness })
     }
 
     /// The address that clients connect to; `None` for a Unix socket.
@@ -170,9 +154,7 @@ impl<S: Send + Sync + 'static> Listener<S> {
         match self.places.take(address) {
             Ok(place) => Ok(Some((arrived, address, place))),
             Err(reason) => {
-                self.hall
-                    .refusals
-                    .note(reason, None, &"as many connections are open as may be");
+                self.hall.refusals.note(reason, None, &"as many connections are open as may be");
                 Ok(None)
             }
         }
@@ -193,9 +175,7 @@ impl<S: Send + Sync + 'static> Listener<S> {
             match arrived {
                 Arrived::Tls(stream, door) => welcome_tls(stream, door, hall, address, seed, stop).await,
                 Arrived::Socket(stream, caller) => {
-                    Guest::new(hall, Who::Told(caller), address, seed)
-                        .serve(stream, stop)
-                        .await;
+                    Guest::new(hall, Who::Told(caller), address, seed).serve(stream, stop).await;
                 }
                 Arrived::Loopback(stream) => {
                     let who = Who::Told(Caller::Local(Arc::new(Local)));
@@ -240,18 +220,13 @@ async fn welcome_tls<S: Send + Sync + 'static>(
     match shaken {
         Ok(Ok(stream)) => {
             let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let chain = presented
-                .iter()
-                .map(|certificate| certificate.clone().into_owned())
-                .collect();
+            let chain = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
             let who = Who::Presented(Box::new(Standing::new(door, &standard, chain)));
             Guest::new(hall, who, address, seed).serve(stream, stop).await;
         }
         Ok(Err(cause)) if is_certificate_error(&cause) => {}
         Ok(Err(cause)) => hall.refusals.note(Refusal::Handshake, None, &cause),
-        Err(_elapsed) => hall
-            .refusals
-            .note(Refusal::HandshakeSlow, None, &"the handshake took too long"),
+        Err(_elapsed) => hall.refusals.note(Refusal::HandshakeSlow, None, &"the handshake took too long"),
     }
 }
 
@@ -298,10 +273,7 @@ fn non_blocking(socket: std::net::TcpListener) -> io::Result<TcpListener> {
 /// Errors of one client that went away while it waited; the next accept may well succeed.
 fn is_the_clients(cause: &io::Error) -> bool {
     use io::ErrorKind as K;
-    matches!(
-        cause.kind(),
-        K::ConnectionAborted | K::ConnectionReset | K::Interrupted | K::BrokenPipe | K::NotConnected
-    )
+    matches!(cause.kind(), K::ConnectionAborted | K::ConnectionReset | K::Interrupted | K::BrokenPipe | K::NotConnected)
 }
 
 /// The verifier has put these on record already, with the certificate's fingerprint.

@@ -32,7 +32,6 @@ pub mod request;
 pub mod route;
 pub mod service;
 mod standing;
-pub mod stop;
 mod stream;
 pub mod tls;
 pub mod view;

@@ -37,11 +37,7 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(in_all_max: usize, per_source_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            in_all_max,
-            per_source_max,
-            taken: Mutex::default(),
-        })
+        Arc::new(Self { in_all_max, per_source_max, taken: Mutex::default() })
     }
 
     /// Takes a place. A Unix socket has no source; it is limited in all only.
@@ -59,10 +55,7 @@ impl Places {
             *open += 1;
         }
         taken.in_all += 1;
-        Ok(Place {
-            places: Arc::clone(self),
-            source,
-        })
+        Ok(Place { places: Arc::clone(self), source })
     }
 
     /// How many are taken.

@@ -54,15 +54,8 @@ impl Problem {
     /// A refusal with its stable code (kebab-case) and a sentence for people.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        let mut problem = Self {
-            status,
-            code,
-            detail,
-            faults: Vec::new(),
-            retry_after: None,
-            allow: None,
-            closes: false,
-        };
+        let mut problem =
+            Self { status, code, detail, faults: Vec::new(), retry_after: None, allow: None, closes: false };
         // Whoever gets a 503 is told when to come again, even where nobody thought of it.
         if status == StatusCode::SERVICE_UNAVAILABLE {
             problem.retry_after = Some(Duration::from_secs(5));
@@ -98,10 +91,7 @@ impl Problem {
     /// 422: the body can be read, but these things in it are wrong.
     pub fn unprocessable(faults: Vec<Fault>) -> Self {
         let detail = "The body has faults; each is listed with its place.";
-        Self {
-            faults,
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "faults-in-body", detail)
-        }
+        Self { faults, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "faults-in-body", detail) }
     }
 
     /// 429: too often. Says when to come again.
@@ -140,10 +130,7 @@ impl Problem {
 
     pub(super) fn method_not_allowed(allow: String) -> Self {
         let detail = "This method is not served here; the Allow header field lists those that are.";
-        Self {
-            allow: Some(allow),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
-        }
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail) }
     }
 
     pub(super) fn body_too_large(bytes_max: usize) -> Self {
@@ -226,10 +213,7 @@ impl Fault {
             pointer.push('/');
             pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
         }
-        Self {
-            pointer,
-            detail: detail.into(),
-        }
+        Self { pointer, detail: detail.into() }
     }
 }
 
@@ -246,10 +230,7 @@ mod tests {
 
     fn body_of(problem: Problem) -> String {
         let response = problem.into_response(&RequestId::from_number(0xabc));
-        let body = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(response.collect());
+        let body = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(response.collect());
         String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap()
     }
 

@@ -14,23 +14,14 @@ impl Query {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(Problem::bad_request(
-                    "bad-query",
-                    "The query is not percent-encoded UTF-8.",
-                ));
+                return Err(Problem::bad_request("bad-query", "The query is not percent-encoded UTF-8."));
             };
             if !known.contains(&name.as_str()) {
-                let detail = format!(
-                    "The query has a parameter that is not known here. Known: {}.",
-                    known.join(", ")
-                );
+                let detail = format!("The query has a parameter that is not known here. Known: {}.", known.join(", "));
                 return Err(Problem::bad_request("unknown-parameter", detail));
             }
             if parameters.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(Problem::bad_request(
-                    "repeated-parameter",
-                    "The query has a parameter twice.",
-                ));
+                return Err(Problem::bad_request("repeated-parameter", "The query has a parameter twice."));
             }
             parameters.push((name, value));
         }
@@ -39,10 +30,7 @@ impl Query {
 
     /// The value of a parameter.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -58,18 +46,12 @@ fn decode(text: &str) -> Option<String> {
             b'%' => {
                 let (digits, after) = rest.split_at_checked(2)?;
                 rest = after;
-                data_encoding::HEXLOWER_PERMISSIVE
-                    .decode(digits)
-                    .ok()?
-                    .first()
-                    .copied()?
+                data_encoding::HEXLOWER_PERMISSIVE.decode(digits).ok()?.first().copied()?
             }
             other => other,
         });
     }
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|decoded| !decoded.chars().any(char::is_control))
+    String::from_utf8(bytes).ok().filter(|decoded| !decoded.chars().any(char::is_control))
 }
 
 #[cfg(test)]

@@ -58,16 +58,8 @@ struct Window {
 impl Refusals {
     /// Counts without end, logs at most `lines_per_second`.
     pub fn new(lines_per_second: u32) -> Self {
-        let window = Window {
-            began: Instant::now(),
-            logged: 0,
-            left_out: 0,
-        };
-        Self {
-            counted: Family::default(),
-            lines_per_second,
-            window: Mutex::new(window),
-        }
+        let window = Window { began: Instant::now(), logged: 0, left_out: 0 };
+        Self { counted: Family::default(), lines_per_second, window: Mutex::new(window) }
     }
 
     /// Makes the counter `tallyd_connections_refused_total` visible.

@@ -81,13 +81,7 @@ impl<C> Authorised<C> {
         body: Incoming,
         circumstances: Circumstances,
     ) -> Self {
-        Self {
-            caller,
-            head,
-            parameters,
-            body: Some(body),
-            circumstances,
-        }
+        Self { caller, head, parameters, body: Some(body), circumstances }
     }
 
     /// Who asks.

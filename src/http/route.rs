@@ -214,11 +214,7 @@ impl<S> Router<S> {
             }
             allow.push(entry.route.methods.allow());
         }
-        Err(if allow.is_empty() {
-            Problem::not_found()
-        } else {
-            Problem::method_not_allowed(allow.join(", "))
-        })
+        Err(if allow.is_empty() { Problem::not_found() } else { Problem::method_not_allowed(allow.join(", ")) })
     }
 }
 
@@ -247,14 +243,7 @@ impl<S> Entry<S> {
 
 impl<S> fmt::Debug for Route<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} {:?} {} (body up to {} bytes)",
-            self.door(),
-            self.methods,
-            self.pattern,
-            self.body_bytes_max
-        )
+        write!(f, "{:?} {:?} {} (body up to {} bytes)", self.door(), self.methods, self.pattern, self.body_bytes_max)
     }
 }
 
@@ -268,17 +257,12 @@ fn segments(pattern: &'static str) -> Option<Vec<Segment>> {
     let segments: Vec<_> = pattern
         .strip_prefix('/')?
         .split('/')
-        .map(
-            |text| match text.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-                Some(name) => Segment::Parameter(name),
-                None => Segment::Literal(text),
-            },
-        )
+        .map(|text| match text.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => Segment::Parameter(name),
+            None => Segment::Literal(text),
+        })
         .collect();
-    let parameters = segments
-        .iter()
-        .filter(|segment| matches!(segment, Segment::Parameter(_)))
-        .count();
+    let parameters = segments.iter().filter(|segment| matches!(segment, Segment::Parameter(_))).count();
     (parameters <= Parameters::MAX).then_some(segments)
 }
 
@@ -296,12 +280,7 @@ mod tests {
     }
 
     fn route(methods: Methods, pattern: &'static str) -> Route<()> {
-        Route {
-            methods,
-            pattern,
-            body_bytes_max: 0,
-            action: Action::Pickup(answer),
-        }
+        Route { methods, pattern, body_bytes_max: 0, action: Action::Pickup(answer) }
     }
 
     fn router() -> Router<()> {
@@ -318,13 +297,8 @@ mod tests {
         match router().find(Door::Pickup, &method, path) {
             Ok((entry, parameters)) => Ok((entry.route.pattern, parameters.value("reference", path).to_owned())),
             Err(problem) => {
-                let response = problem
-                    .clone()
-                    .into_response(&crate::http::request::RequestId::from_number(0));
-                let allow = response
-                    .headers()
-                    .get("allow")
-                    .map(|value| value.to_str().unwrap().to_owned());
+                let response = problem.clone().into_response(&crate::http::request::RequestId::from_number(0));
+                let allow = response.headers().get("allow").map(|value| value.to_str().unwrap().to_owned());
                 Err((problem.status().as_u16(), allow))
             }
         }
@@ -333,15 +307,9 @@ mod tests {
     #[test]
     fn a_path_finds_its_route_and_its_parameters() {
         assert_eq!(find(Method::GET, "/"), Ok(("/", String::new())));
-        assert_eq!(
-            find(Method::HEAD, "/v1/deliveries"),
-            Ok(("/v1/deliveries", String::new()))
-        );
+        assert_eq!(find(Method::HEAD, "/v1/deliveries"), Ok(("/v1/deliveries", String::new())));
         let collect = "/v1/deliveries/{reference}/collect";
-        assert_eq!(
-            find(Method::POST, "/v1/deliveries/K7QF-2M9D/collect"),
-            Ok((collect, "K7QF-2M9D".to_owned()))
-        );
+        assert_eq!(find(Method::POST, "/v1/deliveries/K7QF-2M9D/collect"), Ok((collect, "K7QF-2M9D".to_owned())));
     }
 
     #[test]
@@ -366,22 +334,13 @@ mod tests {
         ] {
             assert_eq!(find(Method::GET, path), Err((404, None)), "{path}");
         }
-        assert_eq!(
-            find(Method::GET, &format!("/v1/deliveries/{}", "a".repeat(129))),
-            Err((404, None))
-        );
+        assert_eq!(find(Method::GET, &format!("/v1/deliveries/{}", "a".repeat(129))), Err((404, None)));
     }
 
     #[test]
     fn another_method_is_told_which_ones_are_served() {
-        assert_eq!(
-            find(Method::DELETE, "/v1/deliveries"),
-            Err((405, Some("GET, HEAD".to_owned())))
-        );
-        assert_eq!(
-            find(Method::GET, "/v1/deliveries/a/collect"),
-            Err((405, Some("POST".to_owned())))
-        );
+        assert_eq!(find(Method::DELETE, "/v1/deliveries"), Err((405, Some("GET, HEAD".to_owned()))));
+        assert_eq!(find(Method::GET, "/v1/deliveries/a/collect"), Err((405, Some("POST".to_owned()))));
     }
 
     #[test]

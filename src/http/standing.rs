@@ -49,12 +49,7 @@ impl Standing {
             dates: dates(standard, &chain),
             caller: name(&standard.keeper, peer.as_ref()),
         };
-        Self {
-            door,
-            chain,
-            peer,
-            judged: Mutex::new(judged),
-        }
+        Self { door, chain, peer, judged: Mutex::new(judged) }
     }
 
     /// Who is calling, if the certificate still counts now.
@@ -92,9 +87,7 @@ fn dates(standard: &Standard, chain: &[CertificateDer<'_>]) -> Option<Range<Time
         let from = instant(certificate.validity().not_before)?;
         let mut until = instant(certificate.validity().not_after)?;
         if place == 0 {
-            until = standard
-                .next_update(certificate.issuer().as_raw())
-                .map_or(until, |update| until.min(update));
+            until = standard.next_update(certificate.issuer().as_raw()).map_or(until, |update| until.min(update));
         }
         dates = Some(dates.map_or(from..until, |sum| sum.start.max(from)..sum.end.min(until)));
     }

@@ -96,15 +96,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
             write_alarm: Alarm::default(),
         };
         let framing = Framing::new(limits.head);
-        Self {
-            io,
-            wire,
-            framing,
-            held: BytesMut::new(),
-            cleared: 0,
-            reading: Reading::Open,
-            deadlines,
-        }
+        Self { io, wire, framing, held: BytesMut::new(), cleared: 0, reading: Reading::Open, deadlines }
     }
 
     /// Looks at what was just read to `buf` behind `start`, and leaves there only what may go on.
@@ -112,8 +104,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
         let fresh = buf.filled().get(start..).unwrap_or_default();
         let violation = if self.held.is_empty() {
             let inspection = self.framing.inspect(fresh);
-            self.held
-                .extend_from_slice(fresh.get(inspection.passed..).unwrap_or_default());
+            self.held.extend_from_slice(fresh.get(inspection.passed..).unwrap_or_default());
             buf.set_filled(start + inspection.passed);
             inspection.violation
         } else {
@@ -174,10 +165,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StrictStream<IO> {
     fn poll_stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let began = *self.deadlines.stalled.get_or_insert_with(Instant::now);
         ready!(self.deadlines.write_alarm.poll(began + self.deadlines.write_time, cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client did not take the answer in time",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not take the answer in time")))
     }
 
     /// Whether the client may be sending something that nobody will read.

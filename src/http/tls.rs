@@ -60,11 +60,7 @@ impl TlsDoor {
         refusals: Arc<Refusals>,
     ) -> Result<Self, TlsProblem> {
         let standard = Standard::build(0, material, keeper, &clock, &refusals)?;
-        Ok(Self {
-            current: ArcSwap::from_pointee(standard),
-            clock,
-            refusals,
-        })
+        Ok(Self { current: ArcSwap::from_pointee(standard), clock, refusals })
     }
 
     /// Takes new files, and a new answer to who is known. On an error everything stays as it was.
@@ -117,31 +113,19 @@ impl Standard {
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(Self {
-            generation,
-            config: Arc::new(config),
-            keeper,
-            verifier,
-            lists,
-        })
+        Ok(Self { generation, config: Arc::new(config), keeper, verifier, lists })
     }
 
     /// Verifies a chain in full, as a new handshake would.
     pub(super) fn verify(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<(), rustls::Error> {
         let (end_entity, intermediates) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
         let now = unix_time(now).ok_or(CertificateError::NotValidYet)?;
-        self.verifier
-            .verify_client_cert(end_entity, intermediates, now)
-            .map(|_verified| ())
+        self.verifier.verify_client_cert(end_entity, intermediates, now).map(|_verified| ())
     }
 
     /// The earliest nextUpdate of the lists of one issuer, given by the DER of its name.
     pub(super) fn next_update(&self, issuer: &[u8]) -> Option<Timestamp> {
-        self.lists
-            .iter()
-            .filter(|list| list.issuer == issuer)
-            .map(|list| list.next_update)
-            .min()
+        self.lists.iter().filter(|list| list.issuer == issuer).map(|list| list.next_update).min()
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::deliver::{Courier, Done};
@@ -15,6 +15,7 @@ use super::desk::Desk;
 use super::expire::Expire;
 use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId};
 use crate::mail::{Relay, Session};
+use crate::platform::stop::Stop;
 use crate::store::contract::SubmitError;
 
 /// The queue is asked again at least this often: another node may have put something into it.
@@ -38,12 +39,12 @@ pub struct PostRoom {
     courier: Courier,
     relay: Relay,
     sessions: usize,
-    stop: watch::Receiver<bool>,
+    stop: Stop,
 }
 
 impl PostRoom {
     /// With this many sessions at most.
-    pub fn new(courier: Courier, relay: Relay, sessions: usize, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(courier: Courier, relay: Relay, sessions: usize, stop: Stop) -> Self {
         Self { courier, relay, sessions, stop }
     }
 
@@ -73,7 +74,7 @@ async fn dispatch(
     desk: Arc<Desk>,
     errands: mpsc::Sender<Errand>,
     mut done: mpsc::UnboundedReceiver<Errand>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: Stop,
     ahead: usize,
 ) {
     let mut out: HashSet<Errand> = HashSet::new();
@@ -101,7 +102,7 @@ async fn dispatch(
         }
         let room_for_more = out.len() <= ahead / 2;
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.begun() => return,
             finished = done.recv() => { if let Some(errand) = finished { out.remove(&errand); } }
             () = desk.work.notified(), if room_for_more => {}
             () = tokio::time::sleep(LOOK_AT_LEAST_EVERY) => {}
@@ -156,7 +157,7 @@ struct Round {
     relay: Relay,
     waiting: Arc<Mutex<mpsc::Receiver<Errand>>>,
     finished: mpsc::UnboundedSender<Errand>,
-    stop: watch::Receiver<bool>,
+    stop: Stop,
 }
 
 impl Round {
@@ -186,14 +187,14 @@ impl Round {
 
     /// The next errand, or none when it is time to stop.
     async fn next(&mut self) -> Option<Errand> {
-        if *self.stop.borrow() {
+        if self.stop.has_begun() {
             return None;
         }
         let waiting = Arc::clone(&self.waiting);
         let mut waiting = waiting.lock().await;
         tokio::select! {
             biased;
-            _ = self.stop.wait_for(|stop| *stop) => None,
+            () = self.stop.begun() => None,
             errand = waiting.recv() => errand,
         }
     }
@@ -227,7 +228,7 @@ impl Round {
 
     async fn pause(&mut self, wait: Duration) {
         tokio::select! {
-            _ = self.stop.wait_for(|stop| *stop) => {}
+            () = self.stop.begun() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

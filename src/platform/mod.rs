@@ -10,4 +10,5 @@ pub mod logging;
 pub mod memory;
 pub mod random;
 pub mod state_directory;
+pub mod stop;
 pub mod terminal;

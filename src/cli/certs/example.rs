@@ -35,18 +35,11 @@ pub(super) fn files(names: &[String], crl_days: u16, now: Timestamp) -> Result<V
     let server_names = std::iter::once("localhost").chain(names.iter().map(String::as_str));
     set.authority("server-ca", &pki.servers);
     set.pair("server", pki.servers.issue(&Leaf::server(server_names, now))?);
-    set.pair(
-        "relay",
-        pki.servers
-            .issue(&Leaf::server(["localhost", "relay.exempel.se"], now))?,
-    );
+    set.pair("relay", pki.servers.issue(&Leaf::server(["localhost", "relay.exempel.se"], now))?);
 
     set.authority("systems-ca", &pki.systems);
     set.crl("systems", pki.systems.crl(now, crl_until)?);
-    set.pair(
-        "sender",
-        pki.systems.issue(&Leaf::system("case-system.exempel.se", now))?,
-    );
+    set.pair("sender", pki.systems.issue(&Leaf::system("case-system.exempel.se", now))?);
     set.pair("gateway", pki.systems.issue(&Leaf::system("gateway.exempel.se", now))?);
 
     for environment in Environment::ALL {
@@ -56,10 +49,7 @@ pub(super) fn files(names: &[String], crl_days: u16, now: Timestamp) -> Result<V
         let organisation = Leaf::organisation(NAME, SERIAL_NUMBER, now);
         set.pair(&format!("exempel-{environment}"), authority.issue(&organisation)?);
         let by_identifier = Leaf::organisation_by_identifier(NAME, IDENTIFIER, now);
-        set.pair(
-            &format!("exempel-{environment}-identifier"),
-            authority.issue(&by_identifier)?,
-        );
+        set.pair(&format!("exempel-{environment}-identifier"), authority.issue(&by_identifier)?);
     }
     Ok(set.0)
 }
@@ -69,10 +59,7 @@ struct Set(Vec<ExampleFile>);
 impl Set {
     fn authority(&mut self, stem: &str, authority: &Authority) {
         self.0.push(public(format!("{stem}.pem"), authority.certificate()));
-        self.0.push(ExampleFile {
-            name: format!("{stem}.key"),
-            content: authority.key(),
-        });
+        self.0.push(ExampleFile { name: format!("{stem}.key"), content: authority.key() });
     }
 
     fn crl(&mut self, stem: &str, text: String) {
@@ -81,18 +68,12 @@ impl Set {
 
     fn pair(&mut self, stem: &str, issued: Issued) {
         self.0.push(public(format!("{stem}.pem"), issued.certificate));
-        self.0.push(ExampleFile {
-            name: format!("{stem}.key"),
-            content: issued.key,
-        });
+        self.0.push(ExampleFile { name: format!("{stem}.key"), content: issued.key });
     }
 }
 
 fn public(name: impl Into<String>, content: String) -> ExampleFile {
-    ExampleFile {
-        name: name.into(),
-        content: Zeroizing::new(content),
-    }
+    ExampleFile { name: name.into(), content: Zeroizing::new(content) }
 }
 
 const README: &str = "\

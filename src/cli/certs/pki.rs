@@ -153,14 +153,7 @@ impl Authority {
     pub fn root(name: &str, now: Timestamp, constraints: &Constraints) -> Result<Self, PkiProblem> {
         let (params, key) = (authority_params(name, now, constraints)?, KeyPair::generate()?);
         let certificate = params.self_signed(&key)?.der().to_vec();
-        Ok(Self {
-            params,
-            key,
-            certificate,
-            chain: Vec::new(),
-            revoked: Vec::new(),
-            crls_made: 0,
-        })
+        Ok(Self { params, key, certificate, chain: Vec::new(), revoked: Vec::new(), crls_made: 0 })
     }
 
     /// An authority below this one.
@@ -168,17 +161,8 @@ impl Authority {
         let (params, key) = (authority_params(name, now, constraints)?, KeyPair::generate()?);
         let issuer = Issuer::from_params(&self.params, &self.key);
         let certificate = params.signed_by(&key, &issuer)?.der().to_vec();
-        let chain = std::iter::once(certificate.clone())
-            .chain(self.chain.iter().cloned())
-            .collect();
-        Ok(Self {
-            params,
-            key,
-            certificate,
-            chain,
-            revoked: Vec::new(),
-            crls_made: 0,
-        })
+        let chain = std::iter::once(certificate.clone()).chain(self.chain.iter().cloned()).collect();
+        Ok(Self { params, key, certificate, chain, revoked: Vec::new(), crls_made: 0 })
     }
 
     /// Certifies a fresh P-256 key.
@@ -230,19 +214,12 @@ impl Authority {
 
     fn certify(&self, leaf: &Leaf, key: &KeyPair) -> Result<Issued, PkiProblem> {
         let (params, repeated) = leaf.params()?;
-        let signer = Signer {
-            key: &self.key,
-            repeated,
-        };
+        let signer = Signer { key: &self.key, repeated };
         let certificate = params.signed_by(key, &Issuer::from_params(&self.params, signer))?;
         let der = restored(certificate.der(), repeated);
         let chain = std::iter::once(&der).chain(&self.chain);
         let certificate = chain.map(|der| pem("CERTIFICATE", der)).collect();
-        Ok(Issued {
-            der,
-            certificate,
-            key: Zeroizing::new(key.serialize_pem()),
-        })
+        Ok(Issued { der, certificate, key: Zeroizing::new(key.serialize_pem()) })
     }
 }
 
@@ -253,21 +230,13 @@ impl Leaf {
         let name = dns_names.first().cloned().unwrap_or_default();
         let addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16])];
         let usages = vec![Usage::Server];
-        Self {
-            addresses,
-            usages,
-            dns_names,
-            ..Self::new(vec![(Attribute::CommonName, name)], now)
-        }
+        Self { addresses, usages, dns_names, ..Self::new(vec![(Attribute::CommonName, name)], now) }
     }
 
     /// For a system of the agency: a sender or a gateway, known by its DNS name.
     pub fn system(dns_name: &str, now: Timestamp) -> Self {
         let subject = vec![(Attribute::CommonName, dns_name.to_owned())];
-        Self {
-            dns_names: vec![dns_name.to_owned()],
-            ..Self::new(subject, now)
-        }
+        Self { dns_names: vec![dns_name.to_owned()], ..Self::new(subject, now) }
     }
 
     /// As Swedish organisation certificates are: the number in `serialNumber`, `16` and ten digits.
@@ -287,26 +256,13 @@ impl Leaf {
             (attribute, number),
             (Attribute::CommonName, name),
         ];
-        Self::new(
-            subject
-                .into_iter()
-                .map(|(attribute, text)| (attribute, text.to_owned()))
-                .collect(),
-            now,
-        )
+        Self::new(subject.into_iter().map(|(attribute, text)| (attribute, text.to_owned())).collect(), now)
     }
 
     /// Valid from a day before `now`, for a year, for clients.
     fn new(subject: Vec<(Attribute, String)>, now: Timestamp) -> Self {
         let (not_before, not_after) = (before(now, DAY), now.after(YEAR));
-        Self {
-            subject,
-            dns_names: vec![],
-            addresses: vec![],
-            not_before,
-            not_after,
-            usages: vec![Usage::Client],
-        }
+        Self { subject, dns_names: vec![], addresses: vec![], not_before, not_after, usages: vec![Usage::Client] }
     }
 
     /// Signed by its own key, by no authority.
@@ -318,18 +274,12 @@ impl Leaf {
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         let key = Zeroizing::new(key.serialize_pem());
-        Ok(Issued {
-            der: certificate.der().to_vec(),
-            certificate: certificate.pem(),
-            key,
-        })
+        Ok(Issued { der: certificate.der().to_vec(), certificate: certificate.pem(), key })
     }
 
     fn params(&self) -> Result<(CertificateParams, Option<Attribute>), PkiProblem> {
         let mut params = CertificateParams::new(self.dns_names.clone())?;
-        params
-            .subject_alt_names
-            .extend(self.addresses.iter().copied().map(SanType::IpAddress));
+        params.subject_alt_names.extend(self.addresses.iter().copied().map(SanType::IpAddress));
         let (subject, repeated) = distinguished_name(&self.subject)?;
         params.distinguished_name = subject;
         (params.not_before, params.not_after) = (date!(self.not_before), date!(self.not_after));
@@ -443,16 +393,11 @@ fn distinguished_name(
 fn authority_params(name: &str, now: Timestamp, constraints: &Constraints) -> Result<CertificateParams, PkiProblem> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, EXAMPLE_ORGANISATION);
+    params.distinguished_name.push(DnType::OrganizationName, EXAMPLE_ORGANISATION);
     params.distinguished_name.push(DnType::CommonName, name);
     (params.not_before, params.not_after) = (date!(before(now, DAY)), date!(now.after(YEAR * 10)));
-    params.is_ca = IsCa::Ca(
-        constraints
-            .path_length
-            .map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained),
-    );
+    params.is_ca =
+        IsCa::Ca(constraints.path_length.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.name_constraints = constraints.permitted_dns.clone().map(|domain| NameConstraints {
         permitted_subtrees: vec![GeneralSubtree::DnsName(domain)],

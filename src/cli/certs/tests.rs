@@ -30,11 +30,7 @@ fn read(dir: &Path, name: &str) -> NamedFile {
 #[test]
 fn the_example_is_written_once_and_its_keys_are_private() {
     let dir = scratch("once");
-    let args = CertsArgs {
-        dir: dir.clone(),
-        names: vec!["keys.exempel.se".to_owned()],
-        crl_days: 30,
-    };
+    let args = CertsArgs { dir: dir.clone(), names: vec!["keys.exempel.se".to_owned()], crl_days: 30 };
     let written = run(&args, now()).unwrap();
     for path in &written {
         let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -58,10 +54,7 @@ fn the_example_is_written_once_and_its_keys_are_private() {
         crls: vec![read(&dir, "partners-test.crl.pem")],
     };
     let environment = crate::domain::ids::Environment::Test;
-    let keeper = Keeper::Recipients {
-        environment,
-        attribute: OrganisationAttribute::SerialNumber,
-    };
+    let keeper = Keeper::Recipients { environment, attribute: OrganisationAttribute::SerialNumber };
     TlsDoor::new(&material, keeper, Arc::new(now), Arc::new(Refusals::new(1))).unwrap();
     std::fs::remove_dir_all(&dir).unwrap();
 }
@@ -73,23 +66,13 @@ fn organisations_are_read_back_as_they_were_written() {
     let peer = |leaf: Leaf| Peer::read(&pki.partners_test.issue(&leaf).unwrap().der.into()).unwrap();
     let by_number = peer(Leaf::organisation("Exempel AB", "165590000005", now()));
     assert_eq!(by_number.organisation(OrganisationAttribute::SerialNumber), Ok(number));
-    let by_identifier = peer(Leaf::organisation_by_identifier(
-        "Exempel AB",
-        "NTRSE-5590000005",
-        now(),
-    ));
+    let by_identifier = peer(Leaf::organisation_by_identifier("Exempel AB", "NTRSE-5590000005", now()));
     assert_eq!(
-        by_identifier
-            .organisation(OrganisationAttribute::OrganisationIdentifier)
-            .unwrap()
-            .as_str(),
+        by_identifier.organisation(OrganisationAttribute::OrganisationIdentifier).unwrap().as_str(),
         "5590000005"
     );
     let missing = NoOrganisation::Missing(OrganisationAttribute::SerialNumber);
-    assert_eq!(
-        by_identifier.organisation(OrganisationAttribute::SerialNumber),
-        Err(missing)
-    );
+    assert_eq!(by_identifier.organisation(OrganisationAttribute::SerialNumber), Err(missing));
 }
 
 #[test]

@@ -66,10 +66,7 @@ impl Place {
             (Self::Size { digits, value }, b'\r') if digits > 0 => Ok(Self::SizeLf(value)),
             (Self::Size { digits, value }, _) if digits < SIZE_DIGITS_MAX => {
                 let digit = (byte as char).to_digit(16).ok_or(Violation::BadChunk)?;
-                Ok(Self::Size {
-                    digits: digits + 1,
-                    value: value * 16 + u64::from(digit),
-                })
+                Ok(Self::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
             }
             (Self::SizeLf(0), b'\n') => Ok(Self::EndCr),
             (Self::SizeLf(size), b'\n') => Ok(Self::Data(size)),

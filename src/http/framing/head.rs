@@ -34,11 +34,7 @@ impl HeadScan {
         let fresh = bytes.get(self.looked_at..).unwrap_or_default();
         for (place, &byte) in (self.looked_at..).zip(fresh) {
             if place >= bytes_max {
-                return Err(if self.line_start == 0 {
-                    Violation::TargetTooLong
-                } else {
-                    Violation::HeadTooLarge
-                });
+                return Err(if self.line_start == 0 { Violation::TargetTooLong } else { Violation::HeadTooLarge });
             }
             if self.after_cr {
                 if byte != b'\n' {
@@ -116,11 +112,7 @@ fn request_line(line: &[u8]) -> Result<Version, Violation> {
     if !target.starts_with(b"/") {
         return Err(Violation::Target);
     }
-    if target.iter().all(|byte| byte.is_ascii_graphic()) {
-        Ok(version)
-    } else {
-        Err(Violation::RequestLine)
-    }
+    if target.iter().all(|byte| byte.is_ascii_graphic()) { Ok(version) } else { Err(Violation::RequestLine) }
 }
 
 /// The three fields that say whom a message is for and where it ends.
@@ -167,10 +159,7 @@ impl FramingFields {
             return Err(Violation::RepeatedLength);
         }
         let digits = value.iter().all(u8::is_ascii_digit) && (1..=18).contains(&value.len());
-        let text = std::str::from_utf8(value)
-            .ok()
-            .filter(|_| digits)
-            .ok_or(Violation::BadLength)?;
+        let text = std::str::from_utf8(value).ok().filter(|_| digits).ok_or(Violation::BadLength)?;
         self.length = Some(text.parse().map_err(|_| Violation::BadLength)?);
         Ok(())
     }

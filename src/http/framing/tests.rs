@@ -4,10 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits {
-    bytes_max: 1024,
-    fields_max: 8,
-};
+const LIMITS: HeadLimits = HeadLimits { bytes_max: 1024, fields_max: 8 };
 
 /// What becomes of a connection's bytes when they arrive in pieces of the given sizes.
 fn verdict(bytes: &[u8], pieces: &[usize]) -> (usize, Option<Violation>, Position) {
@@ -37,11 +34,7 @@ fn messages_in_order_pass_whole() {
         "POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
-        assert_eq!(
-            verdict(text.as_bytes(), &[]),
-            (text.len(), None, Position::Between),
-            "{text:?}"
-        );
+        assert_eq!(verdict(text.as_bytes(), &[]), (text.len(), None, Position::Between), "{text:?}");
     }
 }
 
@@ -83,55 +76,22 @@ fn what_hyper_would_let_pass_is_refused() {
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", V::FieldName),
         ("GET / HTTP/1.1\r\nHost: a\r\nnothing\r\n\r\n", V::FieldName),
         ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", V::FieldName),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-            V::LengthAndCoding,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-            V::RepeatedLength,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
-            V::BadLength,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
-            V::BadLength,
-        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", V::LengthAndCoding),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", V::RepeatedLength),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc", V::BadLength),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", V::BadLength),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n", V::BadLength),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            V::UnknownCoding,
-        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", V::UnknownCoding),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             V::UnknownCoding,
         ),
-        (
-            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-            V::CodingInHttp10,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n",
-            V::BadChunk,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
-            V::BadChunk,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-            V::BadChunk,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
-            V::BadChunk,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
-            V::Trailer,
-        ),
+        ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", V::CodingInHttp10),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n", V::BadChunk),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n", V::BadChunk),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", V::BadChunk),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", V::BadChunk),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", V::Trailer),
     ];
     for (text, violation) in cases {
         assert_eq!(refused(text.as_bytes()), Some(*violation), "{text:?}");
@@ -142,10 +102,7 @@ fn what_hyper_would_let_pass_is_refused() {
 fn the_second_of_two_pipelined_messages_is_held_to_the_same_rules() {
     let first = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let text = format!("{first}GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(
-        verdict(text.as_bytes(), &[]),
-        (first.len(), Some(Violation::MissingHost), Position::Head)
-    );
+    assert_eq!(verdict(text.as_bytes(), &[]), (first.len(), Some(Violation::MissingHost), Position::Head));
 }
 
 #[test]
@@ -160,10 +117,7 @@ fn limits_hold_at_their_edges() {
     };
     assert_eq!(refused(with_bytes(1024).as_bytes()), None);
     assert_eq!(refused(with_bytes(1025).as_bytes()), Some(Violation::HeadTooLarge));
-    assert_eq!(
-        refused(format!("GET /{}", "a".repeat(1024)).as_bytes()),
-        Some(Violation::TargetTooLong)
-    );
+    assert_eq!(refused(format!("GET /{}", "a".repeat(1024)).as_bytes()), Some(Violation::TargetTooLong));
 }
 
 /// Pieces that make good and bad messages when strung together.

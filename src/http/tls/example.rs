@@ -11,8 +11,5 @@ pub fn is_example_certificate(der: &[u8]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
         return false;
     };
-    certificate
-        .issuer()
-        .iter_organization()
-        .any(|attribute| attribute.as_str() == Ok(EXAMPLE_ORGANISATION))
+    certificate.issuer().iter_organization().any(|attribute| attribute.as_str() == Ok(EXAMPLE_ORGANISATION))
 }

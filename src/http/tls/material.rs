@@ -77,10 +77,7 @@ pub struct Expiry {
 impl NamedFile {
     /// A file's name and content.
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            name: name.into(),
-            bytes: Zeroizing::new(bytes.into()),
-        }
+        Self { name: name.into(), bytes: Zeroizing::new(bytes.into()) }
     }
 
     /// All certificates in the file, in its order; at least one.
@@ -89,11 +86,7 @@ impl NamedFile {
             .collect::<Result<_, _>>()
             .map_err(|cause| self.unusable(cause))?;
         // rustls gives an empty list and no error for a file without PEM.
-        if certificates.is_empty() {
-            Err(self.missing("CERTIFICATE"))
-        } else {
-            Ok(certificates)
-        }
+        if certificates.is_empty() { Err(self.missing("CERTIFICATE")) } else { Ok(certificates) }
     }
 
     pub(super) fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsProblem> {
@@ -118,25 +111,15 @@ impl NamedFile {
                 .collect::<Result<_, _>>()
                 .map_err(|cause| self.unusable(cause))?
         };
-        if lists.is_empty() {
-            Err(self.missing("X509 CRL"))
-        } else {
-            Ok(lists)
-        }
+        if lists.is_empty() { Err(self.missing("X509 CRL")) } else { Ok(lists) }
     }
 
     pub(super) fn unusable(&self, reason: impl fmt::Display) -> TlsProblem {
-        TlsProblem::Unusable {
-            file: self.name.clone(),
-            reason: reason.to_string(),
-        }
+        TlsProblem::Unusable { file: self.name.clone(), reason: reason.to_string() }
     }
 
     fn missing(&self, wanted: &'static str) -> TlsProblem {
-        TlsProblem::Missing {
-            file: self.name.clone(),
-            wanted,
-        }
+        TlsProblem::Missing { file: self.name.clone(), wanted }
     }
 }
 
@@ -151,28 +134,17 @@ impl TlsMaterial {
     /// When each certificate and revocation list of the material stops being good, for `check` and for metrics.
     pub fn expiries(&self) -> Result<Vec<Expiry>, TlsProblem> {
         let mut found = Vec::new();
-        for (file, what) in [
-            (&self.certificate, "server certificate"),
-            (&self.client_ca, "client authority"),
-        ] {
+        for (file, what) in [(&self.certificate, "server certificate"), (&self.client_ca, "client authority")] {
             for der in file.certificates()? {
                 let (_, certificate) = X509Certificate::from_der(&der).map_err(|cause| file.unusable(cause))?;
                 let at = instant(certificate.validity().not_after).ok_or_else(|| file.unusable(OUT_OF_RANGE))?;
-                found.push(Expiry {
-                    file: file.name.clone(),
-                    what,
-                    at,
-                });
+                found.push(Expiry { file: file.name.clone(), what, at });
             }
         }
         for file in &self.crls {
             for der in file.revocation_lists()? {
                 let list = RevocationList::read(file, &der)?;
-                found.push(Expiry {
-                    file: file.name.clone(),
-                    what: "revocation list",
-                    at: list.next_update,
-                });
+                found.push(Expiry { file: file.name.clone(), what: "revocation list", at: list.next_update });
             }
         }
         Ok(found)
@@ -191,14 +163,9 @@ pub(super) struct RevocationList {
 impl RevocationList {
     pub(super) fn read(file: &NamedFile, der: &[u8]) -> Result<Self, TlsProblem> {
         let (_, list) = CertificateRevocationList::from_der(der).map_err(|cause| file.unusable(cause))?;
-        let next_update = list
-            .next_update()
-            .ok_or_else(|| file.unusable("a revocation list without nextUpdate"))?;
+        let next_update = list.next_update().ok_or_else(|| file.unusable("a revocation list without nextUpdate"))?;
         let next_update = instant(next_update).ok_or_else(|| file.unusable(OUT_OF_RANGE))?;
-        Ok(Self {
-            issuer: list.issuer().as_raw().to_vec(),
-            next_update,
-        })
+        Ok(Self { issuer: list.issuer().as_raw().to_vec(), next_update })
     }
 }
 

@@ -30,12 +30,9 @@ impl ClientCertVerifier for WatchedVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.inner
-            .verify_client_cert(end_entity, intermediates, now)
-            .inspect_err(|cause| {
-                self.refusals
-                    .note(Refusal::Certificate, Some(Fingerprint::of(end_entity)), cause);
-            })
+        self.inner.verify_client_cert(end_entity, intermediates, now).inspect_err(|cause| {
+            self.refusals.note(Refusal::Certificate, Some(Fingerprint::of(end_entity)), cause);
+        })
     }
 
     fn offer_client_auth(&self) -> bool {

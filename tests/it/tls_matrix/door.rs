@@ -23,8 +23,8 @@ use tallyd::http::listener::{Doorway, Listener, Surroundings};
 use tallyd::http::refusals::Refusals;
 use tallyd::http::reply;
 use tallyd::http::route::{Action, Methods, Route, Router};
-use tallyd::http::stop::{Stopper, stop_pair};
 use tallyd::http::tls::{NamedFile, TlsDoor, TlsMaterial};
+use tallyd::platform::stop::{Stopper, stop_pair};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -106,8 +106,7 @@ impl TestDoor {
     }
 
     pub(super) fn pass_time(&self, by: Duration) {
-        self.now
-            .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+        self.now.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -131,10 +130,7 @@ impl TestDoor {
 
     /// One request on a connection of its own: the answer, or how the connection ended without one.
     pub(super) async fn try_get(&self, issued: Option<&Issued>) -> Result<Reply, String> {
-        let mut stream = self
-            .connect(self.client(issued))
-            .await
-            .map_err(|cause| cause.to_string())?;
+        let mut stream = self.connect(self.client(issued)).await.map_err(|cause| cause.to_string())?;
         get(&mut stream, "/v1/whoami").await
     }
 }
@@ -152,50 +148,31 @@ impl Running {
         from: IpAddr,
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, self.connect(from).await)
-            .await
+        TlsConnector::from(Arc::new(config)).connect(name, self.connect(from).await).await
     }
 }
 
 /// Opens any doorway with the trivial route set.
 pub(super) fn run(doorway: Doorway, limits: Limits, refusals: Arc<Refusals>) -> Running {
-    let health = Health {
-        registry: Registry::default(),
-        readiness: Box::new(|| Readiness::Ready),
-    };
+    let health = Health { registry: Registry::default(), readiness: Box::new(|| Readiness::Ready) };
     let router = Arc::new(Router::new(routes()).unwrap());
     let surroundings = surroundings(Arc::clone(&refusals));
     let listener = Listener::open(doorway, router, Arc::new(World(health)), limits, surroundings).unwrap();
     let address = listener.local_address();
     let (stop, stopped) = stop_pair();
     let ended = tokio::spawn(listener.serve(stopped));
-    Running {
-        address,
-        refusals,
-        stop,
-        ended,
-    }
+    Running { address, refusals, stop, ended }
 }
 
 pub(super) fn surroundings(refusals: Arc<Refusals>) -> Surroundings {
     let randomness = Arc::new(Counting(AtomicI64::new(0)));
-    Surroundings {
-        counters: Arc::new(Counters::new()),
-        refusals,
-        randomness,
-    }
+    Surroundings { counters: Arc::new(Counters::new()), refusals, randomness }
 }
 
 pub(super) const LARGE: usize = 48 * 1024 * 1024;
 
 fn routes() -> Vec<Route<World>> {
-    let pickup = |methods, pattern, body_bytes_max, action| Route {
-        methods,
-        pattern,
-        body_bytes_max,
-        action,
-    };
+    let pickup = |methods, pattern, body_bytes_max, action| Route { methods, pattern, body_bytes_max, action };
     let mut routes = vec![
         pickup(
             Methods::Get,
@@ -263,10 +240,7 @@ fn routes() -> Vec<Route<World>> {
 }
 
 pub(super) fn keeper() -> Keeper {
-    Keeper::Recipients {
-        environment: Environment::Test,
-        attribute: OrganisationAttribute::SerialNumber,
-    }
+    Keeper::Recipients { environment: Environment::Test, attribute: OrganisationAttribute::SerialNumber }
 }
 
 /// The server's certificate outlives all clients', so that only theirs are tried.
@@ -290,9 +264,7 @@ pub(super) fn client_config(
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(pki.servers.certificate().as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(pki.servers.certificate().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_details(provider, Arc::new(AtStart))
         .with_protocol_versions(versions)
@@ -301,9 +273,7 @@ pub(super) fn client_config(
     match issued {
         None => builder.with_no_client_auth(),
         Some(issued) => {
-            let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes())
-                .map(Result::unwrap)
-                .collect();
+            let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).map(Result::unwrap).collect();
             let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
             builder.with_client_auth_cert(chain, key).unwrap()
         }
@@ -316,18 +286,13 @@ struct AtStart;
 impl rustls::time_provider::TimeProvider for AtStart {
     fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
         let millis = u64::try_from(start().millis()).unwrap();
-        Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_millis(
-            millis,
-        )))
+        Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_millis(millis)))
     }
 }
 
 pub(super) async fn get(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str) -> Result<Reply, String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .map_err(|cause| cause.to_string())?;
+    stream.write_all(request.as_bytes()).await.map_err(|cause| cause.to_string())?;
     read_reply(stream).await
 }
 
@@ -335,25 +300,15 @@ pub(super) async fn get(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path
 pub(super) async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> Result<Reply, String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let byte = patiently(stream.read_u8())
-            .await
-            .map_err(|cause| format!("{:?}: {cause}", cause.kind()))?;
+        let byte = patiently(stream.read_u8()).await.map_err(|cause| format!("{:?}: {cause}", cause.kind()))?;
         head.push(byte);
     }
     let head = String::from_utf8(head).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
-    patiently(stream.read_exact(&mut body))
-        .await
-        .map_err(|cause| cause.to_string())?;
-    Ok(Reply {
-        status,
-        head,
-        body: String::from_utf8(body).unwrap(),
-    })
+    patiently(stream.read_exact(&mut body)).await.map_err(|cause| cause.to_string())?;
+    Ok(Reply { status, head, body: String::from_utf8(body).unwrap() })
 }
 
 /// Everything up to the end of the connection, whether it was closed or reset.
@@ -365,9 +320,7 @@ pub(super) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8
 
 /// No answer of a test takes ten seconds.
 pub(super) async fn patiently<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), what)
-        .await
-        .expect("nothing came for ten seconds")
+    tokio::time::timeout(Duration::from_secs(10), what).await.expect("nothing came for ten seconds")
 }
 
 /// The code of a problem document.

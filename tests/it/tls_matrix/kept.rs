@@ -5,19 +5,13 @@ use super::door::*;
 #[tokio::test]
 async fn a_certificate_that_is_revoked_by_a_reload_is_refused_on_its_next_request() {
     let mut door = TestDoor::open();
-    let (kept, other) = (
-        door.pki.partners_test.issue(&exempel()).unwrap(),
-        door.pki.partners_test.issue(&exempel()).unwrap(),
-    );
+    let (kept, other) =
+        (door.pki.partners_test.issue(&exempel()).unwrap(), door.pki.partners_test.issue(&exempel()).unwrap());
     let mut stream = door.connect(door.client(Some(&kept))).await.unwrap();
     let mut other_stream = door.connect(door.client(Some(&other))).await.unwrap();
     assert_eq!(get(&mut stream, "/v1/whoami").await.unwrap().status, 200);
     door.pki.partners_test.revoke(&kept, start()).unwrap();
-    assert_eq!(
-        get(&mut stream, "/v1/whoami").await.unwrap().status,
-        200,
-        "nobody has reloaded yet"
-    );
+    assert_eq!(get(&mut stream, "/v1/whoami").await.unwrap().status, 200, "nobody has reloaded yet");
     door.reload();
     refused_and_closed(&mut stream).await;
     for _ in 0..3 {
@@ -37,11 +31,7 @@ async fn a_certificate_that_expires_is_refused_on_its_next_request() {
     let issued = door.pki.partners_test.issue(&leaf).unwrap();
     let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
     door.pass_time(HOUR);
-    assert_eq!(
-        get(&mut stream, "/v1/whoami").await.unwrap().status,
-        200,
-        "valid up to and with its last second"
-    );
+    assert_eq!(get(&mut stream, "/v1/whoami").await.unwrap().status, 200, "valid up to and with its last second");
     door.pass_time(std::time::Duration::from_secs(1));
     refused_and_closed(&mut stream).await;
 }
@@ -72,10 +62,7 @@ async fn an_authority_that_is_no_longer_trusted_takes_its_connections_along() {
 
 async fn refused_and_closed(stream: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin)) {
     let reply = get(stream, "/v1/whoami").await.unwrap();
-    assert_eq!(
-        (reply.status, code(&reply).as_str()),
-        (401, "certificate-no-longer-valid")
-    );
+    assert_eq!((reply.status, code(&reply).as_str()), (401, "certificate-no-longer-valid"));
     assert!(reply.head.to_ascii_lowercase().contains("connection: close"));
     assert_eq!(read_to_end(stream).await, b"");
 }

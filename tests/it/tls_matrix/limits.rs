@@ -66,10 +66,7 @@ async fn a_body_that_stalls_is_answered_408() {
     let running = loopback(short());
     let mut stream = running.connect([127, 0, 0, 1].into()).await;
     let began = Instant::now();
-    stream
-        .write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
-        .await
-        .unwrap();
+    stream.write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
     let reply = read_reply(&mut stream).await.unwrap();
     on_time(began);
     assert_eq!((reply.status, code(&reply).as_str()), (408, "body-too-slow"));
@@ -81,11 +78,7 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let door = TestDoor::open_with(short(), |_| {});
     let issued = door.pki.partners_test.issue(&exempel()).unwrap();
     let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
-    assert_eq!(
-        get(&mut stream, "/v1/slow").await.unwrap().status,
-        204,
-        "being served is not being idle"
-    );
+    assert_eq!(get(&mut stream, "/v1/slow").await.unwrap().status, 204, "being served is not being idle");
     let began = Instant::now();
     assert_eq!(read_to_end(&mut stream).await, b"");
     on_time(began);
@@ -93,41 +86,24 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 
 #[tokio::test]
 async fn a_reader_that_stalls_is_cut_off() {
-    let limits = Limits {
-        connections_max: 1,
-        ..short()
-    };
+    let limits = Limits { connections_max: 1, ..short() };
     let door = TestDoor::open_with(limits, |_| {});
     let issued = door.pki.partners_test.issue(&exempel()).unwrap();
     let mut stalled = door.connect(door.client(Some(&issued))).await.unwrap();
-    stalled
-        .write_all(b"GET /v1/large HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    stalled.write_all(b"GET /v1/large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     stalled.read_u8().await.unwrap();
     assert!(door.try_get(Some(&issued)).await.is_err(), "the only place is taken");
     tokio::time::sleep(SHORT * 4).await;
-    assert_eq!(
-        door.try_get(Some(&issued)).await.unwrap().status,
-        200,
-        "the place is free again"
-    );
+    assert_eq!(door.try_get(Some(&issued)).await.unwrap().status, 200, "the place is free again");
     assert!(read_to_end(&mut stalled).await.len() < LARGE);
 }
 
 #[tokio::test]
 async fn one_source_cannot_take_all_places() {
-    let limits = Limits {
-        connections_max: 4,
-        connections_per_source_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { connections_max: 4, connections_per_source_max: 2, ..Limits::default() };
     let door = TestDoor::open_with(limits, |_| {});
     let issued = door.pki.partners_test.issue(&exempel()).unwrap();
-    let from = |last: u8| {
-        door.running
-            .connect_tls(door.client(Some(&issued)), [127, 0, 0, last].into())
-    };
+    let from = |last: u8| door.running.connect_tls(door.client(Some(&issued)), [127, 0, 0, last].into());
     let first = from(1).await.unwrap();
     let _second = from(1).await.unwrap();
     assert!(from(1).await.is_err());
@@ -146,18 +122,11 @@ async fn one_source_cannot_take_all_places() {
 
 #[tokio::test]
 async fn a_connection_has_a_greatest_age() {
-    let limits = Limits {
-        age_max: SHORT,
-        ..Limits::default()
-    };
+    let limits = Limits { age_max: SHORT, ..Limits::default() };
     let door = TestDoor::open_with(limits, |_| {});
     let issued = door.pki.partners_test.issue(&exempel()).unwrap();
     let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
-    assert_eq!(
-        get(&mut stream, "/v1/slow").await.unwrap().status,
-        204,
-        "what is being served is finished"
-    );
+    assert_eq!(get(&mut stream, "/v1/slow").await.unwrap().status, 204, "what is being served is finished");
     assert_eq!(read_to_end(&mut stream).await, b"");
 }
 
@@ -168,9 +137,7 @@ async fn a_stop_finishes_what_is_being_served_and_takes_nothing_new() {
     let mut busy = door.connect(door.client(Some(&issued))).await.unwrap();
     let mut idle = door.connect(door.client(Some(&issued))).await.unwrap();
     assert_eq!(get(&mut idle, "/v1/whoami").await.unwrap().status, 200);
-    busy.write_all(b"GET /v1/slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    busy.write_all(b"GET /v1/slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     door.running.stop.stop();
     assert_eq!(read_reply(&mut busy).await.unwrap().status, 204);
@@ -182,16 +149,11 @@ async fn a_stop_finishes_what_is_being_served_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_longer_than_the_drain_time() {
-    let limits = Limits {
-        drain_time: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits = Limits { drain_time: Duration::from_millis(100), ..Limits::default() };
     let door = TestDoor::open_with(limits, |_| {});
     let issued = door.pki.partners_test.issue(&exempel()).unwrap();
     let mut busy = door.connect(door.client(Some(&issued))).await.unwrap();
-    busy.write_all(b"GET /v1/slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    busy.write_all(b"GET /v1/slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let began = Instant::now();
     door.running.stop.stop();

@@ -13,10 +13,7 @@ const CORPUS: &[(&str, &[u16])] = &[
     ("HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[200]),
     ("GET /healthz?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", &[200]),
     ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", &[200]),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-        &[200],
-    ),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", &[200]),
     ("POST /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[405]),
     ("PUT /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[405]),
     ("TRACE /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[405]),
@@ -38,47 +35,17 @@ const CORPUS: &[(&str, &[u16])] = &[
     ("\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[505]),
     ("GET /healthz HTTP/3.0\r\nHost: a\r\n\r\n", &[505]),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n\r\nabc",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\nabc",
-        &[501],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
-        &[400],
-    ),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
-        &[400],
-    ),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", &[400]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n\r\nabc", &[400]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc", &[400]),
+    ("POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\nabc", &[501]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n", &[400]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n", &[400]),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n", &[400]),
     ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", &[413]),
-    (
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n70\r\n",
-        &[400],
-    ),
+    ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n70\r\n", &[400]),
 ];
 
 #[tokio::test]
@@ -89,11 +56,7 @@ async fn raw_requests_get_the_status_that_they_deserve() {
         // Behind a good request on the same connection it is the same, and the good one is answered.
         let both = format!("{OK}{text}");
         let expected: Vec<u16> = std::iter::once(200).chain(statuses.iter().copied()).collect();
-        assert_eq!(
-            statuses_of(&running, both.as_bytes()).await,
-            expected,
-            "pipelined: {text:?}"
-        );
+        assert_eq!(statuses_of(&running, both.as_bytes()).await, expected, "pipelined: {text:?}");
     }
 }
 
@@ -111,12 +74,7 @@ async fn nothing_after_a_refused_request_is_served() {
 #[tokio::test]
 async fn heads_that_are_too_large_are_told_so() {
     let running = loopback(Default::default());
-    let fields = |count: usize| {
-        format!(
-            "GET /healthz HTTP/1.1\r\nHost: a\r\n{}\r\n",
-            "X: y\r\n".repeat(count - 1)
-        )
-    };
+    let fields = |count: usize| format!("GET /healthz HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
     assert_eq!(statuses_of(&running, fields(64).as_bytes()).await, [200]);
     assert_eq!(statuses_of(&running, fields(65).as_bytes()).await, [431]);
     let large = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(100_000));
@@ -133,14 +91,8 @@ async fn refusals_are_problem_documents_with_the_id_of_their_request() {
     let reply = read_reply(&mut stream).await.unwrap();
     assert_eq!(code(&reply), "malformed-request");
     let head = reply.head.to_ascii_lowercase();
-    assert!(
-        head.contains("content-type: application/problem+json") && head.contains("connection: close"),
-        "{head}"
-    );
-    let id = head
-        .lines()
-        .find_map(|line| line.strip_prefix("x-request-id: "))
-        .unwrap();
+    assert!(head.contains("content-type: application/problem+json") && head.contains("connection: close"), "{head}");
+    let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
     assert!(reply.body.contains(id), "{}", reply.body);
     assert_eq!(read_to_end(&mut stream).await, b"");
 }
@@ -153,10 +105,7 @@ async fn behind_tls_the_bytes_are_held_to_the_same_rules() {
         ("GET /v1/whoami HTTP/1.1\nHost: a\n\n", 400),
         ("GET /v1/whoami HTTP/1.1\r\n\r\n", 400),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-        (
-            "POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n",
-            413,
-        ),
+        ("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", 413),
     ] {
         let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -164,13 +113,7 @@ async fn behind_tls_the_bytes_are_held_to_the_same_rules() {
         assert_eq!(read_to_end(&mut stream).await, b"", "{text:?}");
     }
     let mut stream = door.connect(door.client(Some(&issued))).await.unwrap();
-    for piece in [
-        "POST /v1/echo/a:b-1 HTTP/1.1\r\nHo",
-        "st: a\r\nContent-Le",
-        "ngth: 5\r\n\r",
-        "\nab",
-        "cde",
-    ] {
+    for piece in ["POST /v1/echo/a:b-1 HTTP/1.1\r\nHo", "st: a\r\nContent-Le", "ngth: 5\r\n\r", "\nab", "cde"] {
         stream.write_all(piece.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -191,7 +134,5 @@ async fn statuses_of(running: &Running, bytes: &[u8]) -> Vec<u16> {
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let text = String::from_utf8(read_to_end(&mut stream).await).unwrap();
-    text.match_indices("HTTP/1.")
-        .filter_map(|(place, _)| text.get(place + 9..place + 12)?.parse().ok())
-        .collect()
+    text.match_indices("HTTP/1.").filter_map(|(place, _)| text.get(place + 9..place + 12)?.parse().ok()).collect()
 }

@@ -26,16 +26,12 @@ fn second_connection(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> 
             while client.wants_write() {
                 client.write_tls(&mut wire).unwrap();
             }
-            deliver(&wire, |bytes| {
-                server.read_tls(bytes).map(|_| server.process_new_packets().map(drop))
-            });
+            deliver(&wire, |bytes| server.read_tls(bytes).map(|_| server.process_new_packets().map(drop)));
             wire.clear();
             while server.wants_write() {
                 server.write_tls(&mut wire).unwrap();
             }
-            deliver(&wire, |bytes| {
-                client.read_tls(bytes).map(|_| client.process_new_packets().map(drop))
-            });
+            deliver(&wire, |bytes| client.read_tls(bytes).map(|_| client.process_new_packets().map(drop)));
         }
         let mut hello = [0; 5];
         server.reader().read_exact(&mut hello).unwrap();
@@ -80,18 +76,13 @@ async fn only_http_1_1_is_agreed_on() {
     let issued = door.pki.partners_test.issue(&exempel()).unwrap();
     for (offered, agreed) in [
         (vec![b"h2".to_vec()], Err(())),
-        (
-            vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-            Ok(Some(b"http/1.1".to_vec())),
-        ),
+        (vec![b"h2".to_vec(), b"http/1.1".to_vec()], Ok(Some(b"http/1.1".to_vec()))),
         (vec![], Ok(None)),
     ] {
         let mut config = door.client(Some(&issued));
         config.alpn_protocols = offered;
         let outcome = door.connect(config).await;
-        let protocol = outcome
-            .map(|stream| stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
-            .map_err(|_| ());
+        let protocol = outcome.map(|stream| stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)).map_err(|_| ());
         assert_eq!(protocol, agreed);
     }
 }

@@ -24,6 +24,11 @@ impl Stopper {
 }
 
 impl Stop {
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Returns once the stop has begun.
     pub async fn begun(&mut self) {
         // An error means that the stopper was dropped, which is a stop as well.
