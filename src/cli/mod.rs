@@ -1,4 +1,134 @@
 //! The command line: one file per command, one printer.
+//!
+//! Commands of the operator ask the daemon through its socket and see what its answers show. Commands of the daemon
+//! and of the recipient run in this process.
 
+pub mod audit;
 pub mod certs;
+pub mod check;
+pub mod init;
+pub mod list;
+pub mod operator;
 pub mod output;
+pub mod reissue;
+pub mod revoke;
+pub mod serve;
+pub mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::DEFAULT_PATH;
+use crate::daemon::refused::{Kind, Refused};
+use crate::platform::memory::harden_process;
+use output::{Exit, Failure, Output, Reader};
+
+/// Issues API credentials to organisations, split over two channels, with a tamper-evident journal.
+#[derive(Debug, Parser)]
+#[command(name = "tallyd", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 configuration or files refused, 4 the journal does not verify.")]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, default_value = DEFAULT_PATH, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Print JSON for programs.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make state, keys and the journal's first entry, once.
+    Init(init::Args),
+    /// Look at configuration, files, certificates and state; change nothing.
+    Check(check::Args),
+    /// Run the daemon.
+    Serve(serve::Args),
+    /// List clients and how their orders are going.
+    List(list::Args),
+    /// Show one client and its timeline.
+    Show(show::Args),
+    /// Order a new credential for a client.
+    Reissue(reissue::Args),
+    /// End a client's credentials.
+    Revoke(revoke::Args),
+    /// Look into the journal.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Write an example PKI for trying out.
+    Certs(certs::CertsArgs),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    // Before any thread and any secret. A kernel that refuses is told of and obeyed: demanding it would lock out
+    // whoever only wants to read the help.
+    let hardened = harden_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version are data and end well; the rest is usage.
+            let _ = usage.print();
+            return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let reader = if cli.json { Reader::Programs } else { Reader::People };
+    let mut output = Output::standard(reader);
+    if let Err(error) = hardened {
+        output.say(format_args!("warning: {error}"));
+    }
+    install_provider();
+    let ended = match &cli.command {
+        Command::Init(args) => init::run(args, &cli.config, &mut output),
+        Command::Check(args) => check::run(args, &cli.config, &mut output),
+        Command::Serve(args) => serve::run(args, &cli.config),
+        Command::List(args) => list::run(args, &cli.config, &mut output),
+        Command::Show(args) => show::run(args, &cli.config, &mut output),
+        Command::Reissue(args) => reissue::run(args, &cli.config, &mut output),
+        Command::Revoke(args) => revoke::run(args, &cli.config, &mut output),
+        Command::Audit(args) => audit::run(args, &cli.config, &mut output),
+        Command::Certs(args) => write_certs(args, &mut output),
+    };
+    let exit = ended.unwrap_or_else(|failure| output.fail(&failure));
+    output.finish(exit).into()
+}
+
+fn write_certs(args: &certs::CertsArgs, output: &mut Output) -> Result<Exit, Failure> {
+    use crate::platform::clock::{Clock, SystemClock};
+    let written = certs::run(args, SystemClock.now())
+        .map_err(|error| Failure::new("write the example PKI", "", error).exit(Exit::Refused))?;
+    for path in &written {
+        output.data(path.display());
+    }
+    output.say("These are examples. The daemon refuses them unless allow_example_certificates is set.");
+    Ok(Exit::Done)
+}
+
+/// ring is the only cryptographic provider. Libraries that look for a default find it, ours name it.
+fn install_provider() {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let exit = match refused.kind {
+            Kind::Failed => Exit::Failed,
+            Kind::Files => Exit::Refused,
+            Kind::Quarantine => Exit::NotVerified,
+        };
+        Self::new(refused.tried, refused.object, refused.cause).hint(refused.hint).exit(exit)
+    }
+}
+
+impl From<crate::config::ConfigRefused> for Failure {
+    fn from(refused: crate::config::ConfigRefused) -> Self {
+        Refused::from(refused).into()
+    }
+}

@@ -200,10 +200,10 @@ pub(super) fn time(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) ->
         let Some(text) = value.as_str() else {
             return Err(wrong_type(value, &form));
         };
-        match duration(text) {
-            Some(time) if bounds.contains(&time) => Ok(time),
-            Some(_) => Err(Refusal { reason: "is out of range".to_owned(), hint: form }),
-            None => Err(Refusal { reason: "is not a time".to_owned(), hint: form }),
+        match parse_duration(text) {
+            Ok(time) if bounds.contains(&time) => Ok(time),
+            Ok(_) => Err(Refusal { reason: "is out of range".to_owned(), hint: form }),
+            Err(_) => Err(Refusal { reason: "is not a time".to_owned(), hint: form }),
         }
     }
 }
@@ -283,13 +283,6 @@ fn wrong_type(value: &DeValue<'_>, form: &str) -> Refusal {
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (count, unit) = text.split_at_checked(digits)?;
-    let millis = UNITS.iter().find(|(name, _)| *name == unit)?.1;
-    count.parse::<u64>().ok()?.checked_mul(millis).map(Duration::from_millis)
-}
-
 fn spelled(time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let (unit, size) = UNITS.into_iter().rev().find(|(_, size)| millis.is_multiple_of(*size)).unwrap_or(("ms", 1));
@@ -301,16 +294,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_a_number_and_a_unit() {
-        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
-        assert_eq!(duration("14d"), Some(Duration::from_secs(14 * 86_400)));
+    fn times_are_spelled_in_their_largest_unit() {
         assert_eq!(spelled(Duration::from_secs(90)), "90s");
         assert_eq!(spelled(Duration::from_secs(86_400)), "1d");
-        for text in
-            ["", "s", "1", "1 s", "-1s", "1.5h", "1w", "1S", "99999999999999999999s", "18446744073709551615d", "１s"]
-        {
-            assert_eq!(duration(text), None, "{text}");
-        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod doors;
 pub mod init;
 pub mod keys;
+pub mod look;
 pub mod refused;
 pub mod serve;
 mod state;

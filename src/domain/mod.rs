@@ -8,6 +8,7 @@ pub mod client;
 pub mod contact;
 pub mod credential;
 pub mod digest;
+pub mod duration;
 pub mod event;
 pub mod ids;
 pub mod issuance;

@@ -1,0 +1,111 @@
+//! How operators' commands ask the daemon: through its socket, as themselves. Whom they are is the kernel's word.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::output::{Exit, Failure};
+use crate::config::Config;
+use crate::http::client::{self, Answer, NoAnswer, Question};
+
+/// Where the daemon is heard unless something else is said.
+const DEFAULT_SOCKET: &str = "/run/tallyd/operator.sock";
+
+/// Where the daemon is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Daemon {
+    /// The daemon's operator socket [default: operator.socket of the configuration].
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// The socket: as given, or of the configuration where that can be read, or the default.
+    fn socket(&self, config: &Path) -> PathBuf {
+        let configured = || Config::load(config).map(|config| config.operator.socket).ok();
+        self.socket.clone().or_else(configured).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+    }
+
+    /// Asks and expects an answer of the 200s.
+    pub(super) fn ask(&self, config: &Path, tried: &str, object: &str, question: Question) -> Result<Answer, Failure> {
+        let socket = self.socket(config);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|cause| Failure::new("start the runtime", "", cause))?;
+        let answer = runtime.block_on(client::over_unix(&socket, question));
+        let answer = answer.map_err(|cause| unreachable_daemon(tried, object, &socket, &cause))?;
+        if answer.status.is_success() { Ok(answer) } else { Err(refused(tried, object, &answer)) }
+    }
+
+    /// The same, for an answer in JSON.
+    pub(super) fn ask_json(&self, config: &Path, tried: &str, object: &str, question: Question) -> Result<Value, Failure> {
+        let answer = self.ask(config, tried, object, question)?;
+        serde_json::from_slice(&answer.body).map_err(|cause| Failure::new(tried, object, cause))
+    }
+}
+
+fn unreachable_daemon(tried: &str, object: &str, socket: &Path, cause: &NoAnswer) -> Failure {
+    let hint = match cause {
+        NoAnswer::Connect(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            "start the daemon (systemctl start tallyd), or name its socket with --socket"
+        }
+        NoAnswer::Connect(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            "become a member of a group in operator.groups of the configuration"
+        }
+        NoAnswer::Broken(_) => "the daemon lets in the users and groups of [operator] in the configuration: are you one of them?",
+        NoAnswer::Connect(_) | NoAnswer::Tls(_) | NoAnswer::Refused(_) | NoAnswer::Late => {
+            "see that the daemon runs: systemctl status tallyd"
+        }
+    };
+    Failure::new(tried, object, format_args!("{}: {cause}", socket.display())).hint(hint)
+}
+
+/// A problem document (RFC 9457) as an error of the command line.
+fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
+    let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = |member: &str| document.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut cause = text("detail");
+    if cause.is_empty() {
+        cause = format!("the daemon answered {}", answer.status);
+    }
+    for fault in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        let part = |member: &str| fault.get(member).and_then(Value::as_str).unwrap_or_default();
+        cause.push_str(&format!("\n  {} {}", part("pointer").trim_start_matches('/'), part("detail")));
+    }
+    let failure = Failure::new(tried, object, cause).exit(Exit::Failed);
+    match text("code").as_str() {
+        "unknown-client" => failure.hint("tallyd list shows every client"),
+        "unavailable" => failure.hint("the daemon cannot write now: see its log; the same command works when it can"),
+        "nothing-to-revoke" => failure.hint("tallyd show tells what there is"),
+        _ => failure,
+    }
+}
+
+/// A member of a JSON object as text for people; empty when it is not there.
+pub(super) fn text(value: &Value, path: &str) -> String {
+    match value.pointer(path) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Bool(flag)) => flag.to_string(),
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => String::new(),
+    }
+}
+
+/// An instant to the second, for tables: `2026-11-23 07:30:00`.
+pub(super) fn instant(text: &str) -> String {
+    text.get(..19).unwrap_or(text).replace('T', " ")
+}
+
+/// A query parameter's value, percent-encoded (RFC 3986, section 2.3).
+pub(super) fn encoded(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,73 @@
+//! `tallyd reissue`: a new credential for a client. Says what becomes of the old one, and until when.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::operator::{Daemon, text};
+use super::output::{Exit, Failure, Output, Reader};
+use crate::domain::duration::parse_duration;
+use crate::http::client::Question;
+
+/// What to order.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An application id or a client_id.
+    client: String,
+
+    /// Why, for the journal. No personal data.
+    #[arg(long)]
+    reason: String,
+
+    /// The agency's case, for the journal.
+    #[arg(long)]
+    case: Option<String>,
+
+    /// How long the old credential lives on after the new one is proven, such as 7d or 12h [default: policy.grace].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "compromised")]
+    grace: Option<Duration>,
+
+    /// The secret has become known: the old credential dies before this command returns.
+    #[arg(long)]
+    compromised: bool,
+
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// Orders it.
+pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
+    let mut order = json!({ "client": args.client, "reason": args.reason });
+    if let Some(case) = &args.case {
+        order["case"] = json!(case);
+    }
+    if args.compromised {
+        order["compromised"] = json!(true);
+    }
+    if let Some(grace) = args.grace {
+        order["grace_seconds"] = json!(grace.as_secs());
+    }
+    let question = Question::post("/v1/reissues", "application/json", order.to_string());
+    let answer = args.daemon.ask_json(config, "re-issue", &args.client, question)?;
+    match output.reader() {
+        Reader::Programs => output.json(&answer),
+        Reader::People => {
+            output.data(text(&answer, "/issuance_id"));
+            output.say(fate(&answer));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn fate(answer: &Value) -> String {
+    match text(answer, "/old_credential").as_str() {
+        "ended" => "The old credential is refused from now on. The new one works when the recipient has confirmed it.".to_owned(),
+        "lives-until-proven" => {
+            let seconds = answer.pointer("/grace_seconds").and_then(Value::as_u64).unwrap_or(0);
+            let grace = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            format!("The old credential verifies until the recipient has confirmed the new one, and for {grace:#} after that.")
+        }
+        _ => "No credential of the client verifies now. The new one works when the recipient has confirmed it.".to_owned(),
+    }
+}

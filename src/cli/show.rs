@@ -1,0 +1,110 @@
+//! `tallyd show`: one client, its versions, and its timeline from the journal.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::audit::timeline;
+use super::operator::{Daemon, encoded, instant, text};
+use super::output::{Exit, Failure, Output, Reader};
+use crate::http::client::Question;
+
+/// Whom to show.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An application id or a client_id.
+    client: String,
+
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// Shows everything that the daemon knows of one client, which is no part of a secret.
+pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
+    let target = format!("/v1/client?name={}", encoded(&args.client));
+    let client = args.daemon.ask_json(config, "show the client", &args.client, Question::get(target))?;
+    let application = text(&client, "/application_id");
+    let entries = entries(args, config, &application)?;
+    if output.reader() == Reader::Programs {
+        output.json(&json!({ "client": client, "entries": entries }));
+        return Ok(Exit::Done);
+    }
+    output.data(facts(&client));
+    output.data("");
+    let headings = ["version", "reference", "state", "generated", "pick up until", "fetched"];
+    let versions = client.pointer("/versions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let rows: Vec<_> = versions.iter().map(version).collect();
+    output.table(&headings, &rows, "No credential has been made yet.");
+    output.data("");
+    timeline(&entries, output);
+    Ok(Exit::Done)
+}
+
+fn entries(args: &Args, config: &Path, application: &str) -> Result<Vec<Value>, Failure> {
+    let mut entries: Vec<Value> = Vec::new();
+    loop {
+        let from = entries.last().and_then(|entry| entry.get("seq")).and_then(Value::as_u64).map_or(0, |seq| seq + 1);
+        let target = format!("/v1/entries?application_id={}&from={from}&limit=500", encoded(application));
+        let page = args.daemon.ask(config, "read the journal of", application, Question::get(target))?;
+        let before = entries.len();
+        for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let entry = serde_json::from_slice(line);
+            entries.push(entry.map_err(|cause| Failure::new("read the journal of", application, cause))?);
+        }
+        if entries.len() - before < 500 {
+            return Ok(entries);
+        }
+    }
+}
+
+fn facts(client: &Value) -> String {
+    let list = |path: &str, member: &str| {
+        let items = client.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
+        let items: Vec<_> = items.iter().map(|item| text(item, member)).collect();
+        items.join(", ")
+    };
+    let number = text(client, "/organisation/number");
+    let organisation = match (text(client, "/organisation/name"), number.is_empty()) {
+        (name, true) => name,
+        (name, false) => format!("{name} ({number})"),
+    };
+    let keys = client.pointer("/keys").and_then(Value::as_array).cloned().unwrap_or_default();
+    let keys: Vec<_> = keys.iter().map(|key| format!("{} {}", text(key, "/label"), text(key, "/client_id"))).collect();
+    let cause = text(client, "/order/cause");
+    let mut order = text(client, "/order/state");
+    if !cause.is_empty() {
+        order = format!("{order} ({cause})");
+    }
+    let next = text(client, "/order/next_attempt");
+    if !next.is_empty() {
+        order = format!("{order}, next attempt not before {}", instant(&next));
+    }
+    let lines = [
+        ("application", text(client, "/application_id")),
+        ("environment", text(client, "/environment")),
+        ("organisation", organisation),
+        ("software", text(client, "/software")),
+        ("apis", list("/apis", "")),
+        ("keys", keys.join("\n              ")),
+        ("order", format!("{order}, attempts {}", text(client, "/order/attempts"))),
+    ];
+    lines.map(|(name, value)| format!("{name:<13} {value}")).join("\n")
+}
+
+fn version(version: &Value) -> Vec<String> {
+    let state = text(version, "/state");
+    let detail = ["/cause", "/until"].iter().map(|path| text(version, path)).find(|detail| !detail.is_empty());
+    let state = match detail {
+        Some(detail) if state == "retiring" => format!("{state} until {}", instant(&detail)),
+        Some(detail) => format!("{state} ({detail})"),
+        None => state,
+    };
+    vec![
+        text(version, "/version"),
+        text(version, "/reference"),
+        state,
+        instant(&text(version, "/generated")),
+        instant(&text(version, "/window_ends")),
+        text(version, "/fetches"),
+    ]
+}
