@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::entry::Entry;
-use super::fact::{ApprovalAccepted, CredentialGenerated, EventIdentity, Fact, IssuanceOpened, NoticeQueued, Ordered};
+use super::fact::{
+    ApprovalAccepted, CredentialGenerated, EventIdentity, Fact, IssuanceOpened, IssuanceQueued, NoticeQueued, Ordered,
+};
 use super::subject::Subject;
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
@@ -75,42 +77,30 @@ impl Applied<'_> {
                 let issuance = self.client()?.issuance.id;
                 self.remember(&data.event, data.body, issuance, true)
             }
-            Fact::ReissueOrdered(data) => match self.entry.subject {
-                Subject::Issuance { issuance, .. } => self.ordered(data, issuance),
-                Subject::Service {} | Subject::Application { .. } | Subject::Credential { .. } => {
-                    Err("an order without an id")
-                }
-            },
+            Fact::ReissueOrdered(data) => self.reissue(data),
             Fact::RevocationOrdered(data) => {
                 let issuance = self.client()?.issuance.id;
                 self.ordered(data, issuance)
             }
             Fact::IssuanceOpened(data) => self.open_issuance(data),
-            Fact::IssuanceQueued(data) => {
-                let (attempts, not_before) = (data.attempts, data.not_before);
-                self.issuance()?.attempts = attempts;
-                self.move_issuance(IssuanceState::Queued { not_before })
+            Fact::IssuanceQueued(data) => self.queue_again(data),
+            Fact::IssuanceFailed(data) => {
+                if self.issuance()?.state == IssuanceState::WaitingForAgreement {
+                    return Err("an order fails that was never tried");
+                }
+                self.close_issuance(IssuanceState::Failed { cause: data.cause })
             }
-            Fact::IssuanceFailed(data) => self.move_issuance(IssuanceState::Failed { cause: data.cause }),
-            Fact::IssuanceCancelled(data) => self.move_issuance(IssuanceState::Cancelled { cause: data.cause }),
-            Fact::IssuanceCompleted(_) => {
-                let IssuanceState::AwaitingPickup { version } = self.issuance()?.state else {
-                    return Err("an order is completed that does not await pickup");
-                };
-                self.move_issuance(IssuanceState::Completed { version })
-            }
+            Fact::IssuanceCancelled(data) => self.close_issuance(IssuanceState::Cancelled { cause: data.cause }),
+            Fact::IssuanceCompleted(_) => self.complete(),
             Fact::CredentialGenerated(data) => self.generate(data),
-            Fact::MailAccepted(_) => {
-                let version = self.move_credential(CredentialState::Mailed)?;
-                self.move_issuance(IssuanceState::AwaitingPickup { version })
-            }
+            Fact::MailAccepted(_) => self.mail_accepted(),
             Fact::CredentialAbandoned(data) => {
                 let state = CredentialState::Abandoned { cause: data.cause, at: self.entry.time };
                 self.move_credential(state).map(drop)
             }
-            Fact::ShareCollected(data) => counted(&mut self.credential()?.fetches, data.fetch),
+            Fact::ShareCollected(data) => counted(&mut self.awaiting_pickup()?.fetches, data.fetch),
+            Fact::ProofRefused(data) => counted(&mut self.awaiting_pickup()?.wrong_proofs, data.count),
             Fact::PickupRefused(data) => counted(&mut self.credential()?.refusals, data.count),
-            Fact::ProofRefused(data) => counted(&mut self.credential()?.wrong_proofs, data.count),
             Fact::CredentialActivated(_) => self.activate(),
             Fact::CredentialRetiring(data) => {
                 self.move_credential(CredentialState::Retiring { until: data.until }).map(drop)
@@ -123,9 +113,12 @@ impl Applied<'_> {
             Fact::NoticeAccepted(data) => self.move_notice(data.notice, NoticeState::Sent),
             Fact::NoticeDropped(data) => self.move_notice(data.notice, NoticeState::Dropped),
             Fact::NoticeDeferred(data) => {
-                let (attempts, not_before) = (data.attempts, data.not_before);
+                let not_before = data.not_before;
+                if self.notice(data.notice)?.attempts.checked_add(1) != Some(data.attempts) {
+                    return Err("a count is out of step");
+                }
                 self.move_notice(data.notice, NoticeState::Queued { not_before })?;
-                self.notice(data.notice)?.attempts = attempts;
+                self.notice(data.notice)?.attempts = data.attempts;
                 Ok(())
             }
         }
@@ -138,6 +131,7 @@ impl Applied<'_> {
         if self.slice.client.is_some() {
             return Err("an application is approved that already has a client");
         }
+        self.not_seen()?;
         self.slice.client = Some(Client {
             application: application.clone(),
             environment: data.environment,
@@ -157,6 +151,17 @@ impl Applied<'_> {
         self.remember(&data.event, data.body, *issuance, false)
     }
 
+    fn reissue(&mut self, data: &Ordered) -> Fit {
+        let Subject::Issuance { issuance, .. } = self.entry.subject else {
+            return Err("an order without an id");
+        };
+        if self.client()?.issuance.id == issuance {
+            return Err("a new order has the id of the order before it");
+        }
+        self.ordered(data, issuance)
+    }
+
+    /// The event must be new; its body and the order that answers it are kept.
     fn ordered(&mut self, data: &Ordered, issuance: IssuanceId) -> Fit {
         self.client()?;
         match &data.event {
@@ -166,12 +171,14 @@ impl Applied<'_> {
     }
 
     fn remember(&mut self, key: &EventKey, body: BodyDigest, issuance: IssuanceId, already_issued: bool) -> Fit {
-        if self.slice.event.is_some() {
-            return Err("an event is accepted twice");
-        }
+        self.not_seen()?;
         let application = self.client()?.application.clone();
         self.slice.event = Some(SeenEvent { key: key.clone(), body, application, issuance, already_issued });
         Ok(())
+    }
+
+    fn not_seen(&self) -> Fit {
+        if self.slice.event.is_some() { Err("an event is accepted twice") } else { Ok(()) }
     }
 
     fn open_issuance(&mut self, data: &IssuanceOpened) -> Fit {
@@ -209,6 +216,7 @@ impl Applied<'_> {
         if !data.keys.keys().eq(client.keys.keys()) {
             return Err("a credential does not cover its bundle");
         }
+        client.issuance.attempts = client.issuance.attempts.checked_add(1).ok_or("attempts are used up")?;
         client.last_version = version;
         client.credentials.insert(
             version,
@@ -226,13 +234,68 @@ impl Applied<'_> {
                 refusals: 0,
             },
         );
-        self.issuance()?.attempts += 1;
         self.move_issuance(IssuanceState::Delivering { version })
+    }
+
+    /// An attempt counts once: when it made a version, its generation counted it.
+    fn queue_again(&mut self, data: &IssuanceQueued) -> Fit {
+        self.nothing_on_its_way()?;
+        let issuance = self.issuance()?;
+        let counted_already = match issuance.state {
+            IssuanceState::Queued { .. } => false,
+            IssuanceState::Delivering { .. } => true,
+            IssuanceState::WaitingForAgreement
+            | IssuanceState::AwaitingPickup { .. }
+            | IssuanceState::Completed { .. }
+            | IssuanceState::Failed { .. }
+            | IssuanceState::Cancelled { .. } => return Err("an order is queued again that was not being delivered"),
+        };
+        if issuance.attempts.checked_add(u32::from(!counted_already)) != Some(data.attempts) {
+            return Err("a count is out of step");
+        }
+        issuance.attempts = data.attempts;
+        self.move_issuance(IssuanceState::Queued { not_before: data.not_before })
+    }
+
+    fn mail_accepted(&mut self) -> Fit {
+        let version = self.credential()?.version;
+        if self.issuance()?.state != (IssuanceState::Delivering { version }) {
+            return Err("a mail is accepted that no order is delivering");
+        }
+        self.move_credential(CredentialState::Mailed)?;
+        self.move_issuance(IssuanceState::AwaitingPickup { version })
+    }
+
+    fn complete(&mut self) -> Fit {
+        let IssuanceState::AwaitingPickup { version } = self.issuance()?.state else {
+            return Err("an order is completed that does not await pickup");
+        };
+        if self.client()?.active().map(|active| active.version) != Some(version) {
+            return Err("an order is completed whose version is not active");
+        }
+        self.move_issuance(IssuanceState::Completed { version })
+    }
+
+    /// An order does not fail and is not called off while a version of it could still be picked up.
+    fn close_issuance(&mut self, to: IssuanceState) -> Fit {
+        self.nothing_on_its_way()?;
+        self.move_issuance(to)
+    }
+
+    fn nothing_on_its_way(&mut self) -> Fit {
+        match self.client()?.on_its_way() {
+            None => Ok(()),
+            Some(_) => Err("an order moves on while a version of it is on its way"),
+        }
     }
 
     fn activate(&mut self) -> Fit {
         if self.client()?.active().is_some() {
             return Err("a credential is activated while another is active");
+        }
+        let version = self.credential()?.version;
+        if self.issuance()?.state != (IssuanceState::AwaitingPickup { version }) {
+            return Err("a credential is activated that no order awaits");
         }
         self.move_credential(CredentialState::Active { since: self.entry.time }).map(drop)
     }
@@ -242,13 +305,18 @@ impl Applied<'_> {
             return Err("a notice about nothing");
         };
         let not_before = self.entry.time;
+        self.credential()?;
         let client = self.client()?;
+        if data.notices.keys().any(|id| client.notices.contains_key(id)) {
+            return Err("a notice is queued twice");
+        }
+        if data.notices.values().any(|id| !client.contacts.iter().any(|contact| contact.id == *id)) {
+            return Err("a notice goes to somebody who is no contact");
+        }
         for (id, contact) in &data.notices {
             let state = NoticeState::Queued { not_before };
             let notice = Notice { id: *id, what: data.what, contact: *contact, reference, attempts: 0, state };
-            if client.notices.insert(*id, notice).is_some() {
-                return Err("a notice is queued twice");
-            }
+            client.notices.insert(*id, notice);
         }
         Ok(())
     }
@@ -322,6 +390,15 @@ impl Applied<'_> {
         let credential = self.client()?.credentials.get_mut(&version).ok_or("the version does not exist")?;
         let same = credential.issuance == issuance && credential.reference == reference;
         if same { Ok(credential) } else { Err("the version belongs to another delivery") }
+    }
+
+    fn awaiting_pickup(&mut self) -> Result<&mut Credential, &'static str> {
+        let credential = self.credential()?;
+        if credential.state == CredentialState::Mailed {
+            Ok(credential)
+        } else {
+            Err("the version does not await pickup")
+        }
     }
 
     fn notice(&mut self, id: NoticeId) -> Result<&mut Notice, &'static str> {

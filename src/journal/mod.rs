@@ -12,3 +12,10 @@ pub mod key;
 pub mod proof;
 pub mod subject;
 pub mod tree;
+pub mod verify;
+pub mod world;
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tampering;

@@ -1,0 +1,313 @@
+//! The whole state as the fold of the whole journal: what the tables must hold if nobody changed them.
+//!
+//! It adds to [`super::fold`] what no single client can see: order, and that ids are given out once. It knows no table.
+
+use std::collections::BTreeMap;
+
+use super::entry::Entry;
+use super::fact::{ApprovalAccepted, CredentialGenerated, EventConflicted, Fact};
+use super::fold::{self, Misfit, SeenEvent, Slice};
+use super::subject::Subject;
+use crate::domain::client::Client;
+use crate::domain::ids::{ApplicationId, ClientId, EventKey, IssuanceId, MessageId, NoticeId};
+use crate::domain::issuance::Issuance;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+
+/// Everything that a journal says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct World {
+    origin: Option<String>,
+    size: u64,
+    latest: Option<Timestamp>,
+    clients: BTreeMap<ApplicationId, Client>,
+    events: BTreeMap<EventKey, SeenEvent>,
+    orders: BTreeMap<IssuanceId, Order>,
+    deliveries: BTreeMap<Reference, (ApplicationId, u32)>,
+    client_ids: BTreeMap<ClientId, ApplicationId>,
+    messages: BTreeMap<MessageId, Reference>,
+    notices: BTreeMap<NoticeId, ApplicationId>,
+    epochs: BTreeMap<u32, EpochState>,
+}
+
+/// An order, open or past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Whose.
+    pub application: ApplicationId,
+    /// How far it came.
+    pub issuance: Issuance,
+}
+
+/// Whether shares can be sealed in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochState {
+    /// Its key exists.
+    Open,
+    /// Its key is gone, and with it whatever was sealed in it.
+    Destroyed,
+}
+
+type Fit = Result<(), &'static str>;
+
+impl World {
+    /// Before the first entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the next entry. After a misfit the world is as it was.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Misfit> {
+        self.fits(entry).map_err(|why| Misfit { seq: entry.seq, why })?;
+        let application = entry.subject.application();
+        let event = event_of(&entry.fact);
+        let mut slice = Slice {
+            client: application.and_then(|application| self.clients.remove(application)),
+            event: event.and_then(|key| self.events.get(key).cloned()),
+        };
+        let applied = fold::apply(&mut slice, entry);
+        // The fold leaves a slice alone that the entry does not fit, so it goes back either way.
+        if let Some(client) = slice.client {
+            let order = Order { application: client.application.clone(), issuance: client.issuance.clone() };
+            self.orders.insert(client.issuance.id, order);
+            self.clients.insert(client.application.clone(), client);
+        }
+        applied?;
+        if let Some(event) = slice.event {
+            self.events.insert(event.key.clone(), event);
+        }
+        self.give_out(entry);
+        self.size += 1;
+        self.latest = Some(entry.time);
+        Ok(())
+    }
+
+    /// The log's origin, as the first entry has it.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// How many entries were applied; the next one's number.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The time of the last entry.
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
+    /// All clients, with all their credentials and notices.
+    pub fn clients(&self) -> &BTreeMap<ApplicationId, Client> {
+        &self.clients
+    }
+
+    /// All events that were accepted.
+    pub fn events(&self) -> &BTreeMap<EventKey, SeenEvent> {
+        &self.events
+    }
+
+    /// All orders, past ones too.
+    pub fn orders(&self) -> &BTreeMap<IssuanceId, Order> {
+        &self.orders
+    }
+
+    /// All deliveries: which version of which client.
+    pub fn deliveries(&self) -> &BTreeMap<Reference, (ApplicationId, u32)> {
+        &self.deliveries
+    }
+
+    /// All public ids.
+    pub fn client_ids(&self) -> &BTreeMap<ClientId, ApplicationId> {
+        &self.client_ids
+    }
+
+    /// All sealing epochs.
+    pub fn epochs(&self) -> &BTreeMap<u32, EpochState> {
+        &self.epochs
+    }
+
+    fn fits(&self, entry: &Entry) -> Fit {
+        if entry.seq != self.size {
+            return Err("its number does not follow the one before it");
+        }
+        if self.latest.is_some_and(|latest| entry.time < latest) {
+            return Err("its time lies before the entry before it");
+        }
+        if !entry.fact.fits(&entry.subject) {
+            return Err("the fact does not fit its subject");
+        }
+        if (entry.seq == 0) != matches!(entry.fact, Fact::JournalOpened(_)) {
+            return Err("a journal is opened once, by its first entry");
+        }
+        self.ids_fit(entry)
+    }
+
+    /// What is drawn or counted for the whole service is given out once.
+    fn ids_fit(&self, entry: &Entry) -> Fit {
+        match &entry.fact {
+            Fact::ApprovalAccepted(data) => self.registration_fits(data, &entry.subject),
+            Fact::ReissueOrdered(_) => self.order_is_new(&entry.subject),
+            Fact::IssuanceOpened(_) => self.order_is_its_own(&entry.subject),
+            Fact::CredentialGenerated(data) => self.generation_fits(data, &entry.subject),
+            Fact::EventConflicted(data) => self.conflict_fits(data),
+            Fact::NoticeQueued(data) if data.notices.keys().any(|id| self.notices.contains_key(id)) => {
+                Err("a notice is queued twice")
+            }
+            Fact::EpochOpened(data) if self.epochs.keys().next_back().is_some_and(|last| *last >= data.epoch) => {
+                Err("an epoch's number does not lie after the ones before it")
+            }
+            Fact::EpochDestroyed(data) if self.epochs.get(&data.epoch) != Some(&EpochState::Open) => {
+                Err("an epoch is destroyed that is not open")
+            }
+            Fact::JournalOpened(_)
+            | Fact::ServiceStarted(_)
+            | Fact::EventRefused(_)
+            | Fact::ApprovalRepeated(_)
+            | Fact::RevocationOrdered(_)
+            | Fact::IssuanceQueued(_)
+            | Fact::IssuanceFailed(_)
+            | Fact::IssuanceCancelled(_)
+            | Fact::IssuanceCompleted(_)
+            | Fact::MailAccepted(_)
+            | Fact::CredentialAbandoned(_)
+            | Fact::ShareCollected(_)
+            | Fact::PickupRefused(_)
+            | Fact::ProofRefused(_)
+            | Fact::CredentialActivated(_)
+            | Fact::CredentialRetiring(_)
+            | Fact::CredentialEnded(_)
+            | Fact::NoticeQueued(_)
+            | Fact::NoticeAccepted(_)
+            | Fact::NoticeDeferred(_)
+            | Fact::NoticeDropped(_)
+            | Fact::EpochOpened(_)
+            | Fact::EpochDestroyed(_) => Ok(()),
+        }
+    }
+
+    fn registration_fits(&self, data: &ApprovalAccepted, subject: &Subject) -> Fit {
+        let mut ids: Vec<_> = data.keys.values().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() != data.keys.len() || ids.iter().any(|id| self.client_ids.contains_key(*id)) {
+            return Err("a client id is given out twice");
+        }
+        self.order_is_new(subject)
+    }
+
+    fn order_is_new(&self, subject: &Subject) -> Fit {
+        match self.order(subject) {
+            None => Ok(()),
+            Some(_) => Err("an order's id is given out twice"),
+        }
+    }
+
+    fn order_is_its_own(&self, subject: &Subject) -> Fit {
+        let owner = self.order(subject).map(|order| &order.application);
+        match owner {
+            Some(owner) if Some(owner) != subject.application() => Err("an order's id is given out twice"),
+            Some(_) if !self.is_latest(subject) => Err("an order is opened again"),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn is_latest(&self, subject: &Subject) -> bool {
+        let client = subject.application().and_then(|application| self.clients.get(application));
+        client.map(|client| client.issuance.id) == issuance_of(subject)
+    }
+
+    fn order(&self, subject: &Subject) -> Option<&Order> {
+        issuance_of(subject).and_then(|issuance| self.orders.get(&issuance))
+    }
+
+    fn generation_fits(&self, data: &CredentialGenerated, subject: &Subject) -> Fit {
+        if reference_of(subject).is_some_and(|reference| self.deliveries.contains_key(&reference)) {
+            return Err("a delivery reference is given out twice");
+        }
+        if self.messages.contains_key(&data.message_id) {
+            return Err("a Message-ID is given out twice");
+        }
+        match self.epochs.get(&data.epoch) {
+            Some(EpochState::Open) => Ok(()),
+            Some(EpochState::Destroyed) | None => Err("a share is sealed in an epoch that is not open"),
+        }
+    }
+
+    fn conflict_fits(&self, data: &EventConflicted) -> Fit {
+        match self.events.get(&data.event) {
+            Some(seen) if seen.body == data.first && seen.body != data.second => Ok(()),
+            Some(_) | None => Err("an event conflicts with one that was not accepted so"),
+        }
+    }
+
+    fn give_out(&mut self, entry: &Entry) {
+        if let Fact::JournalOpened(data) = &entry.fact {
+            self.origin = Some(data.origin.clone());
+        }
+        if let (Fact::ApprovalAccepted(data), Some(application)) = (&entry.fact, entry.subject.application()) {
+            self.client_ids.extend(data.keys.values().map(|id| (id.clone(), application.clone())));
+        }
+        if let (Fact::NoticeQueued(data), Some(application)) = (&entry.fact, entry.subject.application()) {
+            self.notices.extend(data.notices.keys().map(|id| (*id, application.clone())));
+        }
+        if let (Fact::CredentialGenerated(data), Subject::Credential { application, version, reference, .. }) =
+            (&entry.fact, &entry.subject)
+        {
+            self.deliveries.insert(*reference, (application.clone(), *version));
+            self.messages.insert(data.message_id, *reference);
+        }
+        if let Fact::EpochOpened(data) = &entry.fact {
+            self.epochs.insert(data.epoch, EpochState::Open);
+        }
+        if let Fact::EpochDestroyed(data) = &entry.fact {
+            self.epochs.insert(data.epoch, EpochState::Destroyed);
+        }
+    }
+}
+
+fn event_of(fact: &Fact) -> Option<&EventKey> {
+    match fact {
+        Fact::ApprovalAccepted(data) => Some(&data.event),
+        Fact::ApprovalRepeated(data) => Some(&data.event),
+        Fact::ReissueOrdered(data) | Fact::RevocationOrdered(data) => data.event.as_ref().map(|event| &event.event),
+        Fact::JournalOpened(_)
+        | Fact::ServiceStarted(_)
+        | Fact::EventConflicted(_)
+        | Fact::EventRefused(_)
+        | Fact::IssuanceOpened(_)
+        | Fact::IssuanceQueued(_)
+        | Fact::IssuanceFailed(_)
+        | Fact::IssuanceCancelled(_)
+        | Fact::IssuanceCompleted(_)
+        | Fact::CredentialGenerated(_)
+        | Fact::MailAccepted(_)
+        | Fact::CredentialAbandoned(_)
+        | Fact::ShareCollected(_)
+        | Fact::PickupRefused(_)
+        | Fact::ProofRefused(_)
+        | Fact::CredentialActivated(_)
+        | Fact::CredentialRetiring(_)
+        | Fact::CredentialEnded(_)
+        | Fact::NoticeQueued(_)
+        | Fact::NoticeAccepted(_)
+        | Fact::NoticeDeferred(_)
+        | Fact::NoticeDropped(_)
+        | Fact::EpochOpened(_)
+        | Fact::EpochDestroyed(_) => None,
+    }
+}
+
+fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
+    match subject {
+        Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => Some(*issuance),
+        Subject::Service {} | Subject::Application { .. } => None,
+    }
+}
+
+fn reference_of(subject: &Subject) -> Option<Reference> {
+    match subject {
+        Subject::Credential { reference, .. } => Some(*reference),
+        Subject::Service {} | Subject::Application { .. } | Subject::Issuance { .. } => None,
+    }
+}
