@@ -16,6 +16,10 @@ pub mod verify;
 pub mod world;
 
 #[cfg(test)]
+mod fold_table;
+#[cfg(test)]
+mod kinds;
+#[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tampering;

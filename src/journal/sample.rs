@@ -118,7 +118,8 @@ impl History {
     pub(crate) fn step(&mut self) {
         match self.dice.roll(16) {
             0 => self.service(),
-            1 | 2 => drop(self.approve()),
+            // Few clients, so that each goes far.
+            1 | 2 if self.world.clients().len() < 16 => drop(self.approve()),
             _ => match self.any_client() {
                 Some(client) => self.go_on_with(&client),
                 None => drop(self.approve()),
@@ -164,8 +165,9 @@ impl History {
 
     fn go_on_with(&mut self, client: &Client) {
         match self.dice.roll(8) {
-            0 => self.reissue(client),
-            1 if self.dice.roll(3) == 0 => self.revoke(client),
+            // Mostly orders are let through to their end.
+            0 if !client.issuance.state.is_open() || self.dice.roll(6) == 0 => self.reissue(client),
+            1 if self.dice.roll(6) == 0 => self.revoke(client),
             2 => self.repeat_approval(client),
             3 | 4 => self.settle_notice(client),
             _ => match client.issuance.state {
@@ -206,7 +208,7 @@ impl History {
 
     fn pick_up(&mut self, client: &Client, credential: &Credential) {
         let subject = Subject::of_credential(client, credential);
-        match self.dice.roll(6) {
+        match self.dice.roll(9) {
             0 => {
                 let certificate = Fingerprint::from_bytes(self.dice.bytes());
                 let count = credential.refusals + 1;
