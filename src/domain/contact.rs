@@ -174,4 +174,35 @@ mod tests {
         assert_eq!("a@exämpel.se".parse::<EmailAddress>(), Err(BadAddress::NotAscii));
         assert_eq!(format!("{}@exempel.se", "a".repeat(65)).parse::<EmailAddress>(), Err(BadAddress::Form));
     }
+
+    #[test]
+    fn debug_shows_no_address() {
+        let address: EmailAddress = "api@exempel.se".parse().unwrap();
+        assert_eq!(format!("{address:?}"), "EmailAddress");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            ..proptest::prelude::ProptestConfig::default()
+        })]
+
+        #[test]
+        fn nothing_that_could_end_a_header_or_an_address_survives(
+            text in "[a-zA-Z0-9.!#%+-]{1,8}[\\PC\\x00-\\x1f\\x7f]{0,2}@[a-z0-9-]{1,6}[\\PC\\x00-\\x1f]?\\.(se|com|1)[\\x00-\\x20]?"
+        ) {
+            if let Ok(address) = text.parse::<EmailAddress>() {
+                let harmless = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"".contains(&byte);
+                proptest::prop_assert!(address.as_str().bytes().all(harmless), "{:?}", text);
+                proptest::prop_assert_eq!(address.as_str().matches('@').count(), 1);
+                proptest::prop_assert_eq!(address.as_str().parse(), Ok(address));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_without_panic(text in "\\PC{0,300}") {
+            drop(text.parse::<EmailAddress>());
+        }
+    }
 }

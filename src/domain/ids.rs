@@ -303,3 +303,74 @@ impl fmt::Display for EventPart {
 }
 
 serde_as_text!(EventPart);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::dice::{Broken, Counting, Dice};
+    use crate::domain::time::Timestamp;
+
+    /// The value was worked out by another program from DESIGN, section 5.
+    #[test]
+    fn a_client_id_is_golden() {
+        let prefix = "ex".parse().unwrap();
+        let id = ClientId::generate(&prefix, Environment::Production, &Counting::default()).unwrap();
+        assert_eq!(id.as_str(), "ex-prod-aaaqeayeaudaocajbifq");
+        assert!(ClientId::generate(&prefix, Environment::Production, &Broken).is_err());
+    }
+
+    #[test]
+    fn a_generated_client_id_reads_back_and_nothing_else_does() {
+        let dice = Dice::new(1);
+        let id = ClientId::generate(&"exempel1".parse().unwrap(), Environment::Test, &dice).unwrap();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in [
+            "",
+            "ex",
+            "ex-prod-",
+            "ex-prod-aaaqeayeaudaocajbif",
+            "ex-prod-aaaqeayeaudaocajbifqa",
+            "ex-prod-aaaqeayeaudaocajbif1",
+            "ex-prod-AAAQEAYEAUDAOCAJBIFQ",
+            "ex-production-aaaqeayeaudaocajbifq",
+            "e-prod-aaaqeayeaudaocajbifq",
+            "e.-prod-aaaqeayeaudaocajbifq",
+            "exempel12-prod-aaaqeayeaudaocajbifq",
+            "ex-prod-aaaqeayeaudaocajbifq ",
+        ] {
+            assert!(bad.parse::<ClientId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn drawn_ids_are_in_order_of_time_and_have_one_spelling() {
+        let dice = Dice::new(2);
+        let at = |millis| IssuanceId::new(Timestamp::from_millis(millis).unwrap(), &dice).unwrap();
+        let (first, second) = (at(1_795_419_000_000), at(1_795_419_000_001));
+        assert!(first < second);
+        let text = first.to_string();
+        assert_eq!(text.parse(), Ok(first));
+        for other in [text.to_uppercase(), format!("{{{text}}}"), text.replace('-', ""), format!("urn:uuid:{text}")] {
+            assert!(other.parse::<IssuanceId>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn names_of_things_keep_to_their_characters_and_lengths() {
+        for good in ["A-1", "2026/117", "a", "urn:x:1_2.3"] {
+            assert_eq!(good.parse::<ApplicationId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", ".", "/a", "a b", "a\n", "å", "a%2e", "a?", &"a".repeat(65)] {
+            assert!(bad.parse::<ApplicationId>().is_err(), "{bad:?}");
+        }
+        for bad in ["", "-a", "A", "a.b", "a_b", &"a".repeat(33)] {
+            assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
+        for bad in ["a", "abcdefghi", "a_", "Ab", "a-b"] {
+            assert!(bad.parse::<Prefix>().is_err(), "{bad:?}");
+        }
+        for bad in ["", "a b", "a\u{7f}", "ä", &"a".repeat(256)] {
+            assert!(bad.parse::<EventPart>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -23,3 +23,6 @@ pub mod secret;
 pub mod share;
 pub mod time;
 pub mod words;
+
+#[cfg(test)]
+pub(crate) mod dice;

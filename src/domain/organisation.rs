@@ -51,6 +51,10 @@ impl FromStr for OrganisationNumber {
         if !text.is_ascii() || text.len() > 64 {
             return Err(BadNumber::Form);
         }
+        // A Swedish VAT number is the number and 01; a sole trader's is a person's number as well, and refused below.
+        if let Some(vat) = text.strip_prefix("VATSE-") {
+            return vat.strip_suffix("01").ok_or(BadNumber::Form).and_then(ten_digits).map(Self);
+        }
         let swedish = text.strip_prefix("NTRSE-").unwrap_or(text);
         if swedish.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
             return swedish_number(swedish).map(Self);
@@ -86,6 +90,11 @@ pub enum Party {
     Organisation(OrganisationNumber),
     /// A sole trader, by the keyed hash of the number.
     Person(Pseudonym),
+}
+
+fn ten_digits(text: &str) -> Result<String, BadNumber> {
+    let fits = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit());
+    if fits { swedish_number(text) } else { Err(BadNumber::Form) }
 }
 
 fn swedish_number(text: &str) -> Result<String, BadNumber> {
@@ -136,8 +145,14 @@ fn etsi_identifier(text: &str) -> Result<String, BadNumber> {
     let scheme_fits = scheme.len() == 5 && scheme.bytes().all(|b| b.is_ascii_uppercase());
     let reference_fits =
         !reference.is_empty() && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:+".contains(&b));
+    // Section 5.1.3: these schemes number people, whose numbers never stand in clear in the journal.
+    let of_person = ["PAS", "IDC", "PNO", "TAX", "TIN"].iter().any(|kind| scheme.starts_with(kind));
     // A Swedish identifier has digits and was read above: letters in one are a mistake, not another scheme.
-    if scheme_fits && reference_fits && scheme != "NTRSE" { Ok(text.to_owned()) } else { Err(BadNumber::Form) }
+    if scheme_fits && reference_fits && !of_person && scheme != "NTRSE" {
+        Ok(text.to_owned())
+    } else {
+        Err(BadNumber::Form)
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +181,44 @@ mod tests {
     }
 
     #[test]
+    fn no_spelling_takes_a_persons_number_for_an_organisations() {
+        assert_eq!(parse("VATSE-121212121201"), Err(BadNumber::Century));
+        for text in ["PNOSE-191212121212", "TINSE-191212121212", "PASSE-AA1234567", "IDCSE-1", "TAXDE-1"] {
+            assert_eq!(parse(text), Err(BadNumber::Form), "{text}");
+        }
+        for text in ["NTRSE-191212121212", "19121212-1212", "NTRSE-19121212-1212"] {
+            assert!(parse(text).unwrap().is_person(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            failure_persistence: None,
+            ..proptest::prelude::ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_normal_form_of_what_is_read_reads_as_itself(text in "([A-Z]{5}-)?[0-9]{0,6}-?[0-9]{0,6}|\\PC{0,70}") {
+            if let Ok(number) = parse(&text) {
+                proptest::prop_assert_eq!(parse(number.as_str()), Ok(number));
+            }
+        }
+
+        #[test]
+        fn one_wrong_digit_is_always_found(head in 200_000_000..1_000_000_000_u32, place in 0..10_usize, by in 1..10_u8) {
+            // The third digit tells a legal person; then the one check digit that fits.
+            let head = format!("55{:07}", head % 8_000_000 + 2_000_000);
+            let fitting = (0..10).map(|digit| format!("{head}{digit}")).find(|number| luhn(number));
+            let Some(number) = fitting else { panic!("a check digit exists for {head}") };
+            proptest::prop_assert!(parse(&number).is_ok());
+            let mut digits = number.into_bytes();
+            digits[place] = b'0' + (digits[place] - b'0' + by) % 10;
+            let changed = String::from_utf8(digits).unwrap();
+            proptest::prop_assert_eq!(parse(&changed), Err(BadNumber::CheckDigit));
+        }
+    }
+
+    #[test]
     fn other_countries_come_as_etsi_identifiers() {
         assert_eq!(parse("VATDE-123456789").unwrap().as_str(), "VATDE-123456789");
     }
@@ -181,6 +234,9 @@ mod tests {
             "SE559000000501",
             "VATDE-",
             "VATDE-1 2",
+            "VATSE-5590000005",
+            "VATSE-559000000502",
+            "VATSE-559000-000501",
             "vatde-1",
             "NTRSE-x",
             "５５９００００００５",

@@ -74,4 +74,9 @@ mod tests {
         assert_eq!(one.of_address(&address), one.of_address(&spelled));
         assert_ne!(one.of_address(&address), other.of_address(&address));
     }
+
+    #[test]
+    fn debug_shows_no_key() {
+        assert_eq!(format!("{:?}", Pseudonyms::new(&[7; 32])), "Pseudonyms");
+    }
 }

@@ -95,4 +95,16 @@ mod tests {
             assert_eq!(text.parse::<Reference>(), Err(NotAReference), "{text}");
         }
     }
+
+    #[test]
+    fn a_drawn_reference_is_golden_and_reads_back() {
+        let drawn = Reference::generate(&crate::domain::dice::Counting::default()).unwrap();
+        assert_eq!(drawn.to_string(), "0123-4567");
+        let dice = crate::domain::dice::Dice::new(1);
+        for _ in 0..100 {
+            let drawn = Reference::generate(&dice).unwrap();
+            assert_eq!(drawn.to_string().parse(), Ok(drawn));
+            assert_eq!(drawn.plain().to_ascii_lowercase().parse(), Ok(drawn));
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use ring::hmac;
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::digest::{ProofDigest, Verifier};
 use super::ids::{Environment, Prefix};
@@ -170,7 +170,8 @@ impl fmt::Debug for ClientSecret {
 
 /// Proof that somebody holds the whole secret of one delivery; as lower-case hexadecimal on the wire.
 ///
-/// It does not give the secret away, but whoever has it can confirm: it is not logged either.
+/// It does not give the secret away, but whoever has it can confirm: it is not logged either, and wiped on drop.
+#[derive(ZeroizeOnDrop)]
 pub struct Proof([u8; 32]);
 
 /// The text is not 64 lower-case hexadecimal digits.
@@ -246,5 +247,119 @@ fn checksum(body: &[u8]) -> [u8; CHECKSUM_LENGTH] {
 fn xor(target: &mut [u8], pad: &[u8]) {
     for (byte, mask) in target.iter_mut().zip(pad) {
         *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::dice::{Broken, Counting, Dice, Repeating};
+
+    fn generate(environment: Environment, random: &dyn Randomness) -> Result<ClientSecret, RandomnessFailed> {
+        ClientSecret::generate(&"ex".parse().unwrap(), environment, random)
+    }
+
+    /// The values were worked out by another program from DESIGN, section 5.
+    #[test]
+    fn secret_verifier_and_proof_are_golden() {
+        let secret = generate(Environment::Production, &Counting::default()).unwrap();
+        assert_eq!(secret.reveal_to_recipient(), "ex_prod_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg4Qp0pN");
+        let verifier = "bffbe314b1d53fb97230e960f7945e88b8b4174ecf43662e7e9cefaf19c95fdb";
+        assert_eq!(secret.verifier().to_string(), verifier);
+        let proof = secret.proof(&"k7qf-2m9d".parse().unwrap());
+        assert_eq!(proof.to_hex(), "a2b83f8a41acdab53e7cde0e7cf8b1e597d20bf05e85a6578fa57495f6c03cba");
+        let digest = "a8608475248fc74fc4855b0cc7081091bd799f69d21d1b991b7ce1304a421d31";
+        assert_eq!(proof.digest().to_string(), digest);
+        assert_eq!(Proof::parse(&proof.to_hex()).unwrap().digest(), proof.digest());
+    }
+
+    #[test]
+    fn checksums_are_golden_and_left_padded() {
+        // CRC-32 of "123456789" is 0xCBF43926, its check value.
+        assert_eq!(&checksum(b"123456789"), b"3jZRME");
+        assert_eq!(&checksum(b""), b"000000");
+        assert_eq!(&checksum(b"ex_test_275"), b"00ENo0");
+    }
+
+    #[test]
+    fn a_proof_is_64_lower_case_hexadecimal_digits() {
+        for text in ["", "a2", &"A2".repeat(32), &"a2".repeat(31), &"a2".repeat(33), &"g2".repeat(32), &"ä".repeat(32)]
+        {
+            assert_eq!(Proof::parse(text).err(), Some(NotAProof), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_presented_secret_is_checked_before_anything_is_looked_up() {
+        let secret = generate(Environment::Test, &Dice::new(1)).unwrap();
+        let text = secret.reveal_to_recipient();
+        assert_eq!(ClientSecret::parse(text.as_bytes()).unwrap().verifier(), secret.verifier());
+        for place in 0..text.len() {
+            for replacement in [b'0', b'z', b'_', b' ', 0, 0xFF] {
+                let mut changed = text.as_bytes().to_vec();
+                changed[place] = replacement;
+                assert!(changed == text.as_bytes() || ClientSecret::parse(&changed).is_err(), "{place}");
+            }
+            assert_eq!(ClientSecret::parse(&text.as_bytes()[..place]).err(), Some(NotASecret::Form));
+        }
+        let swapped = format!("{}{}{}", &text[..10], &text[11..12], &text[10..11]) + &text[12..];
+        assert!(swapped == text || ClientSecret::parse(swapped.as_bytes()).err() == Some(NotASecret::Checksum));
+    }
+
+    #[test]
+    fn no_secret_is_made_without_randomness() {
+        assert!(generate(Environment::Test, &Broken).is_err());
+        // A generator that gives nothing but what is thrown away is broken, and does not hold the daemon up.
+        assert!(generate(Environment::Test, &Repeating(vec![255])).is_err());
+        assert!(generate(Environment::Test, &Dice::new(1)).unwrap().split(&Broken).is_err());
+    }
+
+    #[test]
+    fn debug_shows_the_type_and_nothing_else() {
+        let secret = generate(Environment::Test, &Dice::new(1)).unwrap();
+        let proof = secret.proof(&"K7QF-2M9D".parse().unwrap());
+        assert_eq!(format!("{secret:?} {proof:?}"), "ClientSecret Proof");
+    }
+
+    /// Pearson's chi-square of how often each of the 62 characters was drawn; 61 degrees of freedom.
+    fn chi_square(draws: impl Iterator<Item = u8>) -> f64 {
+        let mut counts = [0_u32; 62];
+        draws.for_each(|draw| counts[BASE62.iter().position(|known| *known == draw).unwrap()] += 1);
+        let expected = f64::from(counts.iter().sum::<u32>()) / 62.0;
+        counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum()
+    }
+
+    #[test]
+    fn characters_are_drawn_uniformly() {
+        let dice = Dice::new(11);
+        let secrets: Vec<_> = (0..4000).map(|_| generate(Environment::Test, &dice).unwrap()).collect();
+        let fair = secrets.iter().flat_map(|secret| secret.reveal_to_recipient().as_bytes()[8..51].to_vec());
+        // One fair source in a thousand exceeds 100.9.
+        assert!(chi_square(fair) < 100.9);
+        // The control: the same number of characters by remainder alone, without throwing any byte away.
+        let biased = (0..4000 * 43).map(|_| BASE62[usize::from(dice.next() as u8) % 62]);
+        assert!(chi_square(biased) > 1000.0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_secret_fits_its_form_and_72_bytes(seed in any::<u64>(), prefix in "[a-z0-9]{2,8}", test in any::<bool>()) {
+            let environment = if test { Environment::Test } else { Environment::Production };
+            let secret = ClientSecret::generate(&prefix.parse().unwrap(), environment, &Dice::new(seed)).unwrap();
+            let text = secret.reveal_to_recipient();
+            prop_assert!(text.len() <= MAX_SECRET_LENGTH);
+            let start = format!("{prefix}_{}_", environment.short());
+            prop_assert!(text.starts_with(&start));
+            prop_assert!(ClientSecret::parse(text.as_bytes()).is_ok());
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(ClientSecret::parse(&bytes).is_err());
+        }
     }
 }

@@ -12,6 +12,9 @@ use super::ids::Label;
 use super::reference::Reference;
 use super::secret::{ClientSecret, MAX_SECRET_LENGTH, NotASecret, SecretBytes};
 
+/// The longest token: the fixed parts, a label of 32 and 72 bytes in base64.
+const MAX_TOKEN_LENGTH: usize = "tally1.K7QF2M9D.pickup..".len() + 32 + 96 + ".00000000".len();
+
 /// Which channel a part travels by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -64,7 +67,8 @@ pub struct ShareToken(SecretString);
 
 impl ShareToken {
     fn encode(reference: &Reference, side: Side, label: &Label, payload: &[u8]) -> Self {
-        let mut text = String::with_capacity(160);
+        // The longest token there is, so that no half of it is left behind by a move to a larger block.
+        let mut text = String::with_capacity(MAX_TOKEN_LENGTH);
         text.push_str("tally1.");
         text.push_str(reference.plain());
         text.push('.');
@@ -204,4 +208,180 @@ pub fn combine(one: &Share, other: &Share) -> Result<ClientSecret, CannotCombine
         return Err(CannotCombine::Labels);
     }
     ClientSecret::join(mail.payload.expose_secret(), pickup.payload.expose_secret()).map_err(CannotCombine::Secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::dice::{Counting, Dice, Repeating};
+    use crate::domain::ids::Environment;
+
+    fn secret(seed: u64) -> ClientSecret {
+        ClientSecret::generate(&"ex".parse().unwrap(), Environment::Test, &Dice::new(seed)).unwrap()
+    }
+
+    fn reference() -> Reference {
+        "K7QF-2M9D".parse().unwrap()
+    }
+
+    fn pair(secret: ClientSecret, seed: u64) -> (ShareToken, ShareToken) {
+        let (mail, pickup) = secret.split(&Dice::new(seed)).unwrap();
+        let label = "oauth2".parse().unwrap();
+        (mail.into_token(&reference(), &label), pickup.into_token(&reference(), &label))
+    }
+
+    fn read(text: &str) -> Result<Share, NotAShare> {
+        ShareToken::from_text(text.to_owned()).read()
+    }
+
+    /// A token over any payload, with the right checksum.
+    fn token(reference: &str, side: &str, label: &str, payload: &[u8]) -> Share {
+        let body = format!("tally1.{reference}.{side}.{label}.{}", Base64UrlUnpadded::encode_string(payload));
+        read(&format!("{body}.{:08x}", crc32fast::hash(body.as_bytes()))).unwrap()
+    }
+
+    /// The values were worked out by another program from DESIGN, section 5.
+    #[test]
+    fn tokens_are_golden() {
+        let random = Counting::default();
+        let secret = ClientSecret::generate(&"ex".parse().unwrap(), Environment::Production, &random).unwrap();
+        let (mail, pickup) = secret.split(&random).unwrap();
+        let label = "oauth2".parse().unwrap();
+        let mail = mail.into_token(&reference(), &label);
+        let pickup = pickup.into_token(&reference(), &label);
+        let golden_mail = "tally1.K7QF2M9D.mail.oauth2.\
+            QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl9gYWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4.43f4b914";
+        let golden_pickup = "tally1.K7QF2M9D.pickup.oauth2.\
+            JTkdMzYqIhh4eHh4eHh4eGhoExEXERMRHxETERcRExEvMTMxNzEzMT8xMzENDw0LFRcVRyUFRgc2.f8878c8a";
+        assert_eq!((mail.release(), pickup.release()), (golden_mail, golden_pickup));
+        let joined = combine(&mail.read().unwrap(), &pickup.read().unwrap()).unwrap();
+        assert_eq!(joined.reveal_to_recipient(), "ex_prod_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg4Qp0pN");
+    }
+
+    #[test]
+    fn a_recipient_combines_with_two_lines_of_python() {
+        let whole = secret(3);
+        let expected = whole.reveal_to_recipient().to_owned();
+        let (mail, pickup) = pair(whole, 4);
+        let script = "import base64; d = lambda t: base64.urlsafe_b64decode(t.split('.')[4] + '===')\n\
+                      print(bytes(a ^ b for a, b in zip(d(input()), d(input()))).decode())";
+        let mut python = Command::new("python3")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let both = format!("{}\n{}\n", mail.release(), pickup.release());
+        std::io::Write::write_all(&mut python.stdin.take().unwrap(), both.as_bytes()).unwrap();
+        let output = python.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap().trim_end(), expected);
+    }
+
+    #[test]
+    fn the_mail_share_does_not_depend_on_the_secret() {
+        let (one, _) = pair(secret(1), 9);
+        let (other, _) = pair(secret(2), 9);
+        assert_eq!(one.release(), other.release());
+    }
+
+    #[test]
+    fn a_pickup_share_can_stand_for_any_secret() {
+        let (one, other) = (secret(1), secret(2));
+        let pad = vec![0x5A; one.reveal_to_recipient().len()];
+        let both = one.reveal_to_recipient().bytes().zip(other.reveal_to_recipient().bytes());
+        let other_pad: Vec<u8> = pad.iter().zip(both).map(|(pad, (one, other))| pad ^ one ^ other).collect();
+        let label: Label = "oauth2".parse().unwrap();
+        let pickup = |secret: ClientSecret, pad: Vec<u8>| {
+            let (_, pickup) = secret.split(&Repeating(pad)).unwrap();
+            pickup.into_token(&reference(), &label).release().to_owned()
+        };
+        assert_eq!(pickup(one, pad), pickup(other, other_pad));
+    }
+
+    #[test]
+    fn any_changed_character_is_found() {
+        let (mail, pickup) = pair(secret(1), 2);
+        for token in [mail.release(), pickup.release()] {
+            assert!(read(token).is_ok());
+            for place in 0..token.len() {
+                for replacement in ["A", "a", "0", ".", "-", "_", "ä", ""] {
+                    let mut changed = token.to_owned();
+                    changed.replace_range(place..=place, replacement);
+                    assert!(changed == token || read(&changed).is_err(), "{replacement:?} at {place}");
+                }
+            }
+            for end in 0..token.len() {
+                assert!(read(&token[..end]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_pairs_are_explained() {
+        let whole = secret(1);
+        let text = whole.reveal_to_recipient().as_bytes().to_vec();
+        let zeroes = vec![0; text.len()];
+        let mail = token("K7QF2M9D", "mail", "oauth2", &zeroes);
+        let pickup = |payload: &[u8]| token("K7QF2M9D", "pickup", "oauth2", payload);
+        let why = |one: &Share, other: &Share| combine(one, other).err();
+        assert_eq!(why(&mail, &pickup(&text)), None);
+        assert_eq!(why(&pickup(&text), &mail), None);
+        assert_eq!(why(&mail, &mail), Some(CannotCombine::Sides));
+        assert_eq!(why(&pickup(&text), &pickup(&text)), Some(CannotCombine::Sides));
+        let elsewhere = token("00000000", "pickup", "oauth2", &text);
+        let deliveries = CannotCombine::Deliveries { mail: reference(), pickup: "0000-0000".parse().unwrap() };
+        assert_eq!(why(&elsewhere, &mail), Some(deliveries));
+        let other_label = token("K7QF2M9D", "pickup", "apigw", &text);
+        assert_eq!(why(&mail, &other_label), Some(CannotCombine::Labels));
+        let mut mistyped = text.clone();
+        mistyped[20] = if mistyped[20] == b'x' { b'y' } else { b'x' };
+        assert_eq!(why(&mail, &pickup(&mistyped)), Some(CannotCombine::Secret(NotASecret::Checksum)));
+        for payload in [&text[..40], &[0xFF; 57], &[b'a'; 200], &[]] {
+            assert_eq!(why(&mail, &pickup(payload)), Some(CannotCombine::Secret(NotASecret::Form)));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_part() {
+        let (mail, pickup) = secret(1).split(&Dice::new(2)).unwrap();
+        assert_eq!(format!("{mail:?} {pickup:?}"), "MailShare PickupShare");
+        let token = mail.into_token(&reference(), &"oauth2".parse().unwrap());
+        assert_eq!(format!("{token:?}"), "ShareToken");
+        assert_eq!(format!("{:?}", token.read().unwrap()), "Share(K7QF-2M9D mail oauth2)");
+    }
+
+    #[test]
+    fn the_longest_token_fits_the_buffer_that_is_made_for_it() {
+        let whole =
+            ClientSecret::generate(&"abcdefgh".parse().unwrap(), Environment::Production, &Dice::new(1)).unwrap();
+        assert!(whole.reveal_to_recipient().len() <= MAX_SECRET_LENGTH);
+        let (_, pickup) = whole.split(&Dice::new(2)).unwrap();
+        let token = pickup.into_token(&reference(), &"a".repeat(32).parse().unwrap());
+        assert!(token.release().len() <= MAX_TOKEN_LENGTH);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_split_is_joined_to_the_same(seed in any::<u64>(), pad in any::<u64>()) {
+            let whole = secret(seed);
+            let (expected, verifier) = (whole.reveal_to_recipient().to_owned(), whole.verifier());
+            let (mail, pickup) = pair(whole, pad);
+            let joined = combine(&pickup.read().unwrap(), &mail.read().unwrap()).unwrap();
+            prop_assert_eq!(joined.reveal_to_recipient(), expected);
+            prop_assert!(joined.verifier().matches(&verifier));
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text in "\\PC{0,200}", tail in "[a-z0-9.]{0,60}") {
+            prop_assert!(read(&text).is_err());
+            let begun = ["tally1.", tail.as_str()].concat();
+            prop_assert!(read(&begun).is_err());
+        }
+    }
 }

@@ -2,7 +2,6 @@
 //! use cases decide; it only walks the arrows that the fold allows.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::actor::Actor;
 use super::entry::Entry;
@@ -13,6 +12,7 @@ use super::world::{EpochState, World};
 use crate::domain::client::Client;
 use crate::domain::contact::{ContactReference, Language, Role};
 use crate::domain::credential::{AbandonCause, Credential, EndCause, KeyDigests};
+use crate::domain::dice::Dice;
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SealedDigest, SpkiPin, Verifier};
 use crate::domain::ids::{
     ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, Label, MessageId, NoticeId, Prefix,
@@ -20,7 +20,6 @@ use crate::domain::ids::{
 use crate::domain::issuance::{CancelCause, FailCause, IssuanceState, Replacement};
 use crate::domain::notice::{NoticeKind, NoticeState};
 use crate::domain::organisation::Party;
-use crate::domain::random::{Randomness, RandomnessFailed};
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 
@@ -33,40 +32,6 @@ pub(crate) const START_MILLIS: i64 = 1_795_419_000_000;
 /// The key that signs sample journals.
 pub(crate) fn signing_key() -> SigningKey {
     SigningKey::from_seed(ORIGIN.parse().unwrap(), &[1; 32]).unwrap()
-}
-
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-pub(crate) struct Dice(AtomicU64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(AtomicU64::new(seed))
-    }
-
-    pub(crate) fn next(&self) -> u64 {
-        let state = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `end`.
-    pub(crate) fn roll(&self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    pub(crate) fn bytes(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        self.fill(&mut bytes).unwrap();
-        bytes
-    }
-}
-
-impl Randomness for Dice {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomnessFailed> {
-        buffer.fill_with(|| self.next().to_le_bytes()[0]);
-        Ok(())
-    }
 }
 
 /// A history under construction. Every entry was accepted by the world before it was added.

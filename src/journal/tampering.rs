@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use super::checkpoint::{Checkpoint, NotACheckpoint};
 use super::entry::Entry;
 use super::key::SigningKey;
-use super::sample::{Dice, History, ORIGIN, signing_key};
+use super::sample::{History, ORIGIN, signing_key};
 use super::tree::{Frontier, LeafHash};
 use super::verify::{BadEntry, Fault, Verified, Verifier};
 use super::world::World;
+use crate::domain::dice::Dice;
 
 const SEED: u64 = 2;
 const ENTRIES: usize = 300;
