@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
-use crate::domain::duration::parse_duration;
+use crate::domain::duration::{parse_duration, spelled};
 use crate::http::client::Question;
 
 /// What to order.
@@ -65,8 +65,8 @@ fn fate(answer: &Value) -> String {
         "ended" => "The old credential is refused from now on. The new one works when the recipient has confirmed it.".to_owned(),
         "lives-until-proven" => {
             let seconds = answer.pointer("/grace_seconds").and_then(Value::as_u64).unwrap_or(0);
-            let grace = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-            format!("The old credential verifies until the recipient has confirmed the new one, and for {grace:#} after that.")
+            let grace = spelled(Duration::from_secs(seconds));
+            format!("The old credential verifies until the recipient has confirmed the new one, and for {grace} after that.")
         }
         _ => "No credential of the client verifies now. The new one works when the recipient has confirmed it.".to_owned(),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::section::Refusal;
+use crate::domain::duration::{parse_duration, spelled};
 
 /// A name in the DNS: LDH labels, in lower case. A single label (`localhost`) will do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -281,23 +282,9 @@ fn wrong_type(value: &DeValue<'_>, form: &str) -> Refusal {
     Refusal { reason: format!("is of type {}", value.type_str()), hint: form.to_owned() }
 }
 
-const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-
-fn spelled(time: Duration) -> String {
-    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let (unit, size) = UNITS.into_iter().rev().find(|(_, size)| millis.is_multiple_of(*size)).unwrap_or(("ms", 1));
-    if millis == 0 { "0s".to_owned() } else { format!("{}{unit}", millis / size) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_spelled_in_their_largest_unit() {
-        assert_eq!(spelled(Duration::from_secs(90)), "90s");
-        assert_eq!(spelled(Duration::from_secs(86_400)), "1d");
-    }
 
     #[test]
     fn names_of_machines() {
