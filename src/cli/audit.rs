@@ -65,7 +65,12 @@ pub(super) fn timeline(entries: &[Value], output: &mut Output) {
 fn line(entry: &Value) -> String {
     let about = match text(entry, "/subject/of").as_str() {
         "service" => String::new(),
-        "credential" => format!("{} v{} {}", text(entry, "/subject/application"), text(entry, "/subject/version"), text(entry, "/subject/reference")),
+        "credential" => format!(
+            "{} v{} {}",
+            text(entry, "/subject/application"),
+            text(entry, "/subject/version"),
+            text(entry, "/subject/reference")
+        ),
         _ => text(entry, "/subject/application"),
     };
     let who = match text(entry, "/actor/who").as_str() {
@@ -76,7 +81,11 @@ fn line(entry: &Value) -> String {
         }
         "operator" => {
             let account = text(entry, "/actor/account");
-            if account.is_empty() { format!("operator uid {}", text(entry, "/actor/uid")) } else { format!("operator {account}") }
+            if account.is_empty() {
+                format!("operator uid {}", text(entry, "/actor/uid"))
+            } else {
+                format!("operator {account}")
+            }
         }
         other => other.to_owned(),
     };

@@ -28,7 +28,9 @@ use output::{Exit, Failure, Output, Reader};
 /// Issues API credentials to organisations, split over two channels, with a tamper-evident journal.
 #[derive(Debug, Parser)]
 #[command(name = "tallyd", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 configuration or files refused, 4 the journal does not verify.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 configuration or files refused, 4 the journal does not verify."
+)]
 pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, default_value = DEFAULT_PATH, value_name = "FILE")]

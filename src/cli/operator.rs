@@ -39,7 +39,13 @@ impl Daemon {
     }
 
     /// The same, for an answer in JSON.
-    pub(super) fn ask_json(&self, config: &Path, tried: &str, object: &str, question: Question) -> Result<Value, Failure> {
+    pub(super) fn ask_json(
+        &self,
+        config: &Path,
+        tried: &str,
+        object: &str,
+        question: Question,
+    ) -> Result<Value, Failure> {
         let answer = self.ask(config, tried, object, question)?;
         serde_json::from_slice(&answer.body).map_err(|cause| Failure::new(tried, object, cause))
     }
@@ -53,7 +59,9 @@ fn unreachable_daemon(tried: &str, object: &str, socket: &Path, cause: &NoAnswer
         NoAnswer::Connect(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             "become a member of a group in operator.groups of the configuration"
         }
-        NoAnswer::Broken(_) => "the daemon lets in the users and groups of [operator] in the configuration: are you one of them?",
+        NoAnswer::Broken(_) => {
+            "the daemon lets in the users and groups of [operator] in the configuration: are you one of them?"
+        }
         NoAnswer::Connect(_) | NoAnswer::Tls(_) | NoAnswer::Refused(_) | NoAnswer::Late => {
             "see that the daemon runs: systemctl status tallyd"
         }

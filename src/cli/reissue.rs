@@ -62,12 +62,16 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
 
 fn fate(answer: &Value) -> String {
     match text(answer, "/old_credential").as_str() {
-        "ended" => "The old credential is refused from now on. The new one works when the recipient has confirmed it.".to_owned(),
+        "ended" => "The old credential is refused from now on. The new one works when the recipient has confirmed it."
+            .to_owned(),
         "lives-until-proven" => {
             let seconds = answer.pointer("/grace_seconds").and_then(Value::as_u64).unwrap_or(0);
             let grace = spelled(Duration::from_secs(seconds));
-            format!("The old credential verifies until the recipient has confirmed the new one, and for {grace} after that.")
+            format!(
+                "The old credential verifies until the recipient has confirmed the new one, and for {grace} after that."
+            )
         }
-        _ => "No credential of the client verifies now. The new one works when the recipient has confirmed it.".to_owned(),
+        _ => "No credential of the client verifies now. The new one works when the recipient has confirmed it."
+            .to_owned(),
     }
 }

@@ -38,7 +38,11 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         Reader::Programs => output.json(&answer),
         Reader::People => {
             let ended = text(&answer, "/credentials_ended");
-            let withdrawn = if text(&answer, "/delivery_withdrawn") == "true" { "; the delivery under way was taken back" } else { "" };
+            let withdrawn = if text(&answer, "/delivery_withdrawn") == "true" {
+                "; the delivery under way was taken back"
+            } else {
+                ""
+            };
             output.say(format_args!("{ended} credentials were ended{withdrawn}. None of the client verifies now."));
         }
     }

@@ -45,7 +45,8 @@ pub enum Finding {
 
 /// Looks at everything, whatever was wrong before.
 pub fn look(config: &Config, offline: bool) -> Vec<Finding> {
-    let mut findings = vec![Finding::Good { subject: "configuration".into(), told: "every key is known and in range".into() }];
+    let mut findings =
+        vec![Finding::Good { subject: "configuration".into(), told: "every key is known and in range".into() }];
     findings.push(finding("clock", start_check(&SystemClock).map(|now| now.to_string()).map_err(Refused::from)));
     findings.push(finding("keys", Keys::load(config).map(|keys| format!("journal {}", keys.journal.origin()))));
     findings.extend(state(config));
@@ -78,7 +79,8 @@ fn state(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !report.filesystem.keeps_state() && !config.allow_example_certificates {
         let cause = format!("it lies on {:?}, which does not keep what is written, or is shared", report.filesystem);
-        let refused = Refused::files("keep state in", directory.display(), cause, "put state.directory on a local disk");
+        let refused =
+            Refused::files("keep state in", directory.display(), cause, "put state.directory on a local disk");
         findings.push(Finding::Bad { subject: "state".into(), refused });
     }
     let opened = Archive::open(directory).map_err(|error| {
@@ -100,7 +102,8 @@ fn state(config: &Config) -> Vec<Finding> {
 
 fn certificates(config: &Config) -> Vec<Finding> {
     let mut doors: Vec<(String, &TlsFiles)> = vec![("intake".to_owned(), &config.intake.listener.files)];
-    doors.extend(config.pickups.iter().map(|pickup| (format!("pickup {}", pickup.environment), &pickup.listener.files)));
+    doors
+        .extend(config.pickups.iter().map(|pickup| (format!("pickup {}", pickup.environment), &pickup.listener.files)));
     let gateway = config.gateway.as_ref().and_then(|gateway| gateway.tls.as_ref());
     doors.extend(gateway.map(|tls| ("gateway".to_owned(), &tls.files)));
     let mut findings = Vec::new();
@@ -123,7 +126,12 @@ fn expiries(door: &str, material: &TlsMaterial) -> Vec<Finding> {
         let subject = format!("{door}, {}", expiry.what);
         let told = format!("{} ends {}", expiry.file, expiry.at.date());
         if expiry.at <= now {
-            let refused = Refused::files("use", &expiry.file, format_args!("it ended {}", expiry.at.date()), "renew it and reload the daemon");
+            let refused = Refused::files(
+                "use",
+                &expiry.file,
+                format_args!("it ended {}", expiry.at.date()),
+                "renew it and reload the daemon",
+            );
             Finding::Bad { subject, refused }
         } else if expiry.at <= now.after(SOON) {
             Finding::Warning { subject, told }
@@ -144,7 +152,9 @@ fn relay_finding(config: &Config, offline: bool) -> Finding {
         return Finding::Good { subject: "relay".into(), told: format!("{host} was not asked") };
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let failed = |cause: String| Refused::failed("reach the relay", &host, cause, "see [mail] in the configuration, and the relay's log");
+    let failed = |cause: String| {
+        Refused::failed("reach the relay", &host, cause, "see [mail] in the configuration, and the relay's log")
+    };
     let outcome = runtime.map_err(|cause| failed(cause.to_string())).and_then(|runtime| {
         runtime.block_on(async {
             let session = relay.connect().await.map_err(|failure| failed(failure.to_string()))?;

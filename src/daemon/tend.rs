@@ -19,6 +19,9 @@ use prometheus_client::registry::Registry;
 /// How often epochs and figures are looked at.
 const EVERY: Duration = Duration::from_secs(15);
 
+/// How long after a new epoch was opened its predecessors may still get their last share.
+const SETTLED_AFTER: Duration = Duration::from_secs(3600);
+
 /// How many orders, credentials and notices are in each state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StateFigures(Family<StateLabels, Gauge>);
@@ -80,10 +83,13 @@ pub(super) async fn epochs(desk: &Desk) {
 }
 
 async fn destroy_unused(desk: &Desk, in_use: &BTreeMap<u32, crate::domain::time::Timestamp>) {
-    let epochs = desk.sealer.list();
-    let newest = epochs.iter().map(|epoch| epoch.number).max();
-    let unused = epochs.iter().filter(|epoch| Some(epoch.number) != newest && !in_use.contains_key(&epoch.number));
-    for epoch in unused.map(|epoch| epoch.number) {
+    let mut epochs = desk.sealer.list();
+    // A version that was sealed just before the newest epoch was opened may not be on record yet.
+    let settled = |epoch: &&crate::store::seal::Epoch| desk.clock.now().since(epoch.opened) >= SETTLED_AFTER;
+    if epochs.pop().as_ref().filter(settled).is_none() {
+        return;
+    }
+    for epoch in epochs.iter().map(|epoch| epoch.number).filter(|number| !in_use.contains_key(number)) {
         match desk.sealer.destroy(epoch) {
             Ok(()) => record(desk, Fact::EpochDestroyed(Epoch { epoch })).await,
             Err(error) => tracing::error!(epoch, %error, "a sealing epoch cannot be destroyed"),

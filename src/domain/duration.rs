@@ -36,7 +36,18 @@ mod tests {
         assert_eq!(parse_duration("14d"), Ok(Duration::from_secs(14 * 86_400)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         for text in [
-            "", "7", "d", "-1d", "1.5h", "1w", "1S", "1h30m", "99999999999999999999d", "18446744073709551615d", "7 d", "１s",
+            "",
+            "7",
+            "d",
+            "-1d",
+            "1.5h",
+            "1w",
+            "1S",
+            "1h30m",
+            "99999999999999999999d",
+            "18446744073709551615d",
+            "7 d",
+            "１s",
         ] {
             assert_eq!(parse_duration(text), Err(NotADuration), "{text}");
         }

@@ -183,7 +183,13 @@ pub enum Unavailable {
     /// The database refused this one write.
     #[error("the database refused the write")]
     Rejected,
-    /// The writer has stopped.
+    /// A row that the decision needs holds what it cannot hold. An operator must look.
+    #[error("a row that is needed is damaged")]
+    Damaged,
+    /// The decision contradicts the state that it was made on: a defect of this program.
+    #[error("the decision contradicts the state on record")]
+    Misfit,
+    /// The writer has stopped. It alone cannot say whether the command was recorded: the next start shows it.
     #[error("the store has stopped")]
     Stopped,
 }

@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// Shows them, a thousand at a time.
-pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
     let state = args.source.directory(config)?;
     let mut archive = open(&state)?;
     let failed = |cause: String| Failure::new("read the journal in", state.display(), cause).exit(Exit::NotVerified);

@@ -29,10 +29,12 @@ pub struct Args {
 pub type Checked = Result<Verified, Fault>;
 
 /// Verifies, and says up to where.
-pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
     let key = match &args.key {
         Some(text) => text.parse().map_err(|error| {
-            Failure::new("read the key", "", error).hint("give the key as tallyd init printed it, in quotes").exit(Exit::Refused)
+            Failure::new("read the key", "", error)
+                .hint("give the key as tallyd init printed it, in quotes")
+                .exit(Exit::Refused)
         })?,
         None => Keys::load(&Config::load(config)?)?.journal.verifying_key(),
     };
@@ -41,10 +43,9 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         Ok(verified) => {
             let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());
             match output.reader() {
-                Reader::People => output.data(format_args!(
-                    "verified: {size} entries of {}, root {root}",
-                    verified.checkpoint.origin
-                )),
+                Reader::People => {
+                    output.data(format_args!("verified: {size} entries of {}, root {root}", verified.checkpoint.origin))
+                }
                 Reader::Programs => output.json(&serde_json::json!({ "verified": true, "size": size, "root": root })),
             }
             Ok(Exit::Done)
@@ -83,7 +84,11 @@ fn verify(queries: &mut dyn Queries, key: VerifyingKey) -> Result<Checked, ReadE
 fn failure(state: &Path, fault: &Fault) -> Failure {
     let hint = match fault {
         Fault::CannotVerify(_) => "this says nothing about the journal: give the key that it was begun with (--key)",
-        Fault::Entry { .. } | Fault::Altered { .. } | Fault::Truncated { .. } | Fault::Unsigned { .. } | Fault::Forked { .. } => {
+        Fault::Entry { .. }
+        | Fault::Altered { .. }
+        | Fault::Truncated { .. }
+        | Fault::Unsigned { .. }
+        | Fault::Forked { .. } => {
             "stop the daemon, keep the files as they are, and compare them with the newest backup"
         }
     };

@@ -1,0 +1,70 @@
+//! What a command changed: the difference between a client before and after its entries, as rows to write. It knows
+//! the shape of the aggregate, not how rows are stored.
+
+use std::collections::BTreeMap;
+
+use super::backend::{Change, Write};
+use crate::domain::client::Client;
+use crate::domain::issuance::Issuance;
+use crate::journal::fold::{SeenEvent, Slice};
+
+/// The rows that tell `after` from `before`. `displaced` are orders as they last stood before another took their
+/// place as the client's latest. `None` when there is no client.
+pub(super) fn between<'a>(before: &Slice, displaced: &'a [Issuance], after: &'a Slice) -> Option<Change<'a>> {
+    let client = after.client.as_ref()?;
+    let was = before.client.as_ref();
+    Some(Change {
+        client,
+        own_row: own_row(was, client),
+        issuances: issuances(was, displaced, client),
+        credentials: differing(was.map(|was| &was.credentials), &client.credentials),
+        notices: differing(was.map(|was| &was.notices), &client.notices),
+        event: accepted(before.event.as_ref(), after.event.as_ref()),
+        erased_shares: left_the_way(was, client),
+    })
+}
+
+fn own_row(was: Option<&Client>, is: &Client) -> Option<Write> {
+    let Some(was) = was else {
+        return Some(Write::Insert);
+    };
+    let same = was.last_version == is.last_version
+        && was.issuance.id == is.issuance.id
+        && was.next_attempt() == is.next_attempt()
+        && was.next_deadline() == is.next_deadline();
+    (!same).then_some(Write::Update)
+}
+
+fn issuances<'a>(was: Option<&Client>, displaced: &'a [Issuance], is: &'a Client) -> Vec<(Write, &'a Issuance)> {
+    let stored = was.map(|was| &was.issuance);
+    let write = |issuance: &'a Issuance| match stored {
+        Some(stored) if stored == issuance => None,
+        Some(stored) if stored.id == issuance.id => Some((Write::Update, issuance)),
+        Some(_) | None => Some((Write::Insert, issuance)),
+    };
+    displaced.iter().chain([&is.issuance]).filter_map(write).collect()
+}
+
+fn differing<'a, K: Ord, T: PartialEq>(was: Option<&BTreeMap<K, T>>, is: &'a BTreeMap<K, T>) -> Vec<(Write, &'a T)> {
+    let write = |(key, value): (&'a K, &'a T)| match was.and_then(|was| was.get(key)) {
+        Some(stored) if stored == value => None,
+        Some(_) => Some((Write::Update, value)),
+        None => Some((Write::Insert, value)),
+    };
+    is.iter().filter_map(write).collect()
+}
+
+fn accepted<'a>(was: Option<&SeenEvent>, is: Option<&'a SeenEvent>) -> Option<&'a SeenEvent> {
+    is.filter(|_| was.is_none())
+}
+
+/// Versions that are no longer on their way. One that was made and given up by the same command counts as well: it
+/// may have brought shares.
+fn left_the_way(was: Option<&Client>, is: &Client) -> Vec<u32> {
+    let was_on_its_way = |version: &u32| {
+        let stored = was.and_then(|was| was.credentials.get(version));
+        stored.is_none_or(|stored| stored.state.is_on_its_way())
+    };
+    let credentials = is.credentials.values().filter(|now| !now.state.is_on_its_way());
+    credentials.map(|now| now.version).filter(was_on_its_way).collect()
+}

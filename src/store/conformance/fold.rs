@@ -1,0 +1,126 @@
+//! The tables are a fold of the journal, after whatever was done and after a restart; and what the journal may not
+//! hold leaves no trace once it is erased.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use proptest::test_runner::{Config, TestRunner};
+
+use super::steps::{self, Step, application};
+use super::{Bench, Kind};
+use crate::domain::client::Client;
+use crate::domain::ids::ApplicationId;
+use crate::journal::world::World;
+use crate::store::contract::{Find, Scope, SubmitError};
+use crate::store::queries::ClientFilter;
+
+pub(super) fn shares_leave_the_tables_and_the_files<K: Kind + 'static>() {
+    let mut bench = Bench::<K>::new("shares");
+    let applications = [application(1), application(2), application(3)];
+    for of in &applications {
+        bench.yes(steps::register(of, of.as_str()));
+    }
+    let [confirmed, failed, superseded] = &applications;
+    let reference = bench.yes(steps::generate(confirmed));
+    bench.yes(steps::mailed(confirmed));
+    let collected = bench.yes(steps::collect(reference));
+    assert_eq!(collected.len(), 1);
+    assert_eq!(bench.yes(steps::collect(reference)), collected);
+    for of in [failed, superseded] {
+        bench.yes(steps::generate(of));
+    }
+    // The control: while they are on their way, the search finds them.
+    assert!(files_hold(bench.scratch.path(), steps::SEALED));
+    assert_eq!(bench.store().read_blocking(|q| q.epochs_in_use()).unwrap().len(), 1);
+    bench.yes(steps::confirm(confirmed));
+    bench.yes(steps::mail_failed(failed));
+    bench.yes(steps::reissue(superseded));
+    assert!(bench.store().read_blocking(|q| q.epochs_in_use()).unwrap().is_empty());
+    bench.until("the purge", |bench| !files_hold(bench.scratch.path(), steps::SEALED));
+    let reference = bench.yes(steps::generate(failed));
+    assert!(files_hold(bench.scratch.path(), steps::SEALED));
+    bench.yes(steps::reissue(failed));
+    bench.stop();
+    assert!(!files_hold(bench.scratch.path(), steps::SEALED));
+    bench.start().unwrap();
+    assert!(matches!(bench.submit(steps::collect(reference)), Err(SubmitError::Refused("not waiting"))));
+}
+
+fn files_hold(directory: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(directory).unwrap().any(|file| {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    })
+}
+
+pub(super) fn the_tables_are_the_fold_of_the_journal<K: Kind + 'static>() {
+    let steps = proptest::collection::vec((0..3_u32, 0..9_u8), 1..80);
+    let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&steps, |walk| {
+            let mut bench = Bench::<K>::new("fold");
+            bench.yes(steps::opened());
+            for (number, step) in walk {
+                take_step(&bench, &application(number), step);
+                bench.clock.step(1000);
+            }
+            assert_tables_are_the_fold(&bench);
+            bench.restart();
+            assert_tables_are_the_fold(&bench);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Whether it was refused does not matter: a walk tries everything everywhere.
+fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) {
+    let on_its_way = |client: Client| client.on_its_way().map(|credential| credential.reference);
+    let outcome = match step {
+        0 => bench.submit(steps::register(of, &format!("event-of-{of}"))).map(drop),
+        1 | 2 => bench.submit(steps::generate(of)).map(drop),
+        3 => bench.submit(steps::mailed(of)),
+        4 => bench.submit(steps::confirm(of)),
+        5 => bench.submit(steps::reissue(of)),
+        6 => bench.submit(steps::mail_failed(of)),
+        7 => match bench.client(of).and_then(on_its_way) {
+            Some(reference) => bench.submit(steps::collect(reference)).map(drop),
+            None => bench.submit(steps::notice_sent(of)),
+        },
+        _ => bench.submit(steps::end(of)),
+    };
+    assert!(matches!(outcome, Ok(()) | Err(SubmitError::Refused(_))), "{outcome:?}");
+}
+
+fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
+    let mut world = World::new();
+    for entry in bench.entries() {
+        world.apply(&entry).unwrap();
+    }
+    let count = bench.store().read_blocking(|q| q.clients(&ClientFilter::default(), None, 99)).unwrap().len();
+    assert_eq!(count, world.clients().len());
+    for (of, client) in world.clients() {
+        assert_eq!(bench.client(of).as_ref(), Some(client));
+        let application = of.clone();
+        let views = bench.store().read_blocking(move |q| q.issuances_of(&application)).unwrap();
+        let stored: BTreeMap<_, _> = views.iter().map(|view| (view.issuance.id, &view.issuance)).collect();
+        let orders = world.orders().iter().filter(|(_, order)| order.application == *of);
+        assert_eq!(stored, orders.map(|(id, order)| (*id, &order.issuance)).collect());
+        let versions: usize = views.iter().map(|view| view.credentials.len()).sum();
+        assert_eq!(versions, client.credentials.len());
+        for credential in client.credentials.values() {
+            let now = bench.now();
+            assert_eq!(bench.verifies(of, credential.version, now), credential.state.verifies(now));
+        }
+    }
+    for (key, event) in world.events().clone() {
+        let look = Step {
+            scope: Scope { client: Find::Nothing, event: Some(key) },
+            decide: Box::new(move |state, _| {
+                assert_eq!(state.slice.event.as_ref(), Some(&event));
+                steps::yes(Vec::new())
+            }),
+        };
+        bench.yes(look);
+    }
+}

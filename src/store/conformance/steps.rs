@@ -1,0 +1,319 @@
+//! Small commands for the suite: each walks one arrow of the state machine, and refuses where there is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Counted;
+use crate::domain::approval::Organisation;
+use crate::domain::client::Client;
+use crate::domain::contact::{Contact, ContactReference, Language, Role};
+use crate::domain::credential::{AbandonCause, Credential, CredentialState, EndCause, KeyDigests};
+use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SealedDigest, Verifier};
+use crate::domain::ids::{
+    ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, Label, MessageId, NoticeId,
+};
+use crate::domain::issuance::{CancelCause, IssuanceState, Replacement};
+use crate::domain::notice::NoticeKind;
+use crate::domain::organisation::Party;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+use crate::journal::actor::Actor;
+use crate::journal::fact::{
+    ApprovalAccepted, CredentialAbandoned, CredentialEnded, CredentialGenerated, CredentialRetiring, Epoch, Fact,
+    IssuanceCancelled, IssuanceOpened, IssuanceQueued, JournalOpened, Nothing, NoticeDone, NoticeQueued, Ordered,
+    ServiceStarted, ShareCollected,
+};
+use crate::journal::subject::Subject;
+use crate::store::contract::{Command, Decision, Enclosure, Fetch, Find, Loaded, Scope, SealedShare};
+
+/// The bytes that a sealed share of the suite consists of; searched for in the files.
+pub(super) const SEALED: &[u8] = b"sealed-share-of-the-suite-0123456789abcdef-0123456789abcdef";
+
+type Ruling<A> = Result<Decision<A>, &'static str>;
+type Decide<A> = Box<dyn Fn(&Loaded, Timestamp) -> Ruling<A> + Send>;
+
+/// A command made of a closure.
+pub(super) struct Step<A> {
+    pub(super) scope: Scope,
+    pub(super) decide: Decide<A>,
+}
+
+impl<A: Send + 'static> Command for Step<A> {
+    type Answer = A;
+    type Refusal = &'static str;
+
+    fn actor(&self) -> Actor {
+        Actor::Daemon
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    fn decide(&self, state: &Loaded, now: Timestamp) -> Ruling<A> {
+        (self.decide)(state, now)
+    }
+}
+
+pub(super) fn application(number: u32) -> ApplicationId {
+    format!("A-{number}").parse().unwrap()
+}
+
+pub(super) fn label() -> Label {
+    "oauth2".parse().unwrap()
+}
+
+pub(super) fn party() -> Party {
+    Party::Organisation("5590000005".parse().unwrap())
+}
+
+pub(super) fn event(id: &str) -> EventKey {
+    EventKey { source: "urn:case".parse().unwrap(), id: id.parse().unwrap() }
+}
+
+/// The verifier of every secret of this application's version.
+pub(super) fn verifier(application: &ApplicationId, version: u32) -> Verifier {
+    Verifier::of(format!("{application}/{version}").as_bytes())
+}
+
+/// A step about the client of one application; refuses when there is none.
+pub(super) fn about<A: Send + 'static>(
+    of: &ApplicationId,
+    decide: impl Fn(&Client, Timestamp) -> Ruling<A> + Send + 'static,
+) -> Step<A> {
+    Step {
+        scope: Scope { client: Find::Application(of.clone()), event: None },
+        decide: Box::new(move |state, now| decide(state.client().ok_or("no client")?, now)),
+    }
+}
+
+/// Begins the journal and the epoch that [`generate`] seals in.
+pub(super) fn opened() -> Step<()> {
+    Step {
+        scope: Scope { client: Find::Nothing, event: None },
+        decide: Box::new(|_, _| {
+            let (origin, software) = ("journal.exempel.se".to_owned(), "tallyd 0.1.0".to_owned());
+            yes(vec![
+                (Subject::Service {}, Fact::JournalOpened(JournalOpened { origin, software })),
+                (Subject::Service {}, Fact::EpochOpened(Epoch { epoch: 1 })),
+            ])
+        }),
+    }
+}
+
+/// A step that records something about the service.
+pub(super) fn service() -> Step<()> {
+    Step {
+        scope: Scope { client: Find::Nothing, event: None },
+        decide: Box::new(|_, _| {
+            let fact = Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned() });
+            yes(vec![(Subject::Service {}, fact)])
+        }),
+    }
+}
+
+/// Accepts an approval and opens its order; answers with the order's id, for the same event again with the same.
+pub(super) fn register(of: &ApplicationId, event_id: &str) -> Step<IssuanceId> {
+    let (of, key) = (of.clone(), event(event_id));
+    let scope = Scope { client: Find::Application(of.clone()), event: Some(key.clone()) };
+    let decide = move |state: &Loaded, now| {
+        if let Some(seen) = &state.slice.event {
+            return Ok(Decision { facts: Vec::new(), enclosures: Vec::new(), answer: seen.issuance });
+        }
+        if state.client().is_some() {
+            return Err("registered already");
+        }
+        let issuance = IssuanceId::new(now, &Counted).unwrap();
+        let subject = Subject::Issuance { application: of.clone(), issuance };
+        let contact = contact(now);
+        let accepted = accepted(&key, &contact);
+        let opened = IssuanceOpened { replaces: Replacement::First };
+        Ok(Decision {
+            facts: vec![
+                (subject.clone(), Fact::ApprovalAccepted(Box::new(accepted))),
+                (subject, Fact::IssuanceOpened(opened)),
+            ],
+            enclosures: vec![Enclosure::Contact(of.clone(), contact), Enclosure::Organisation(organisation())],
+            answer: issuance,
+        })
+    };
+    Step { scope, decide: Box::new(decide) }
+}
+
+fn accepted(key: &EventKey, contact: &Contact) -> ApprovalAccepted {
+    let client_id = ClientId::generate(&"ex".parse().unwrap(), Environment::Test, &Counted).unwrap();
+    ApprovalAccepted {
+        event: key.clone(),
+        body: BodyDigest::of(b"body"),
+        environment: Environment::Test,
+        party: party(),
+        software: "Exempel 24/7".parse().unwrap(),
+        apis: BTreeSet::from(["register".parse().unwrap()]),
+        keys: BTreeMap::from([(label(), client_id)]),
+        contacts: vec![contact.reference.clone()],
+        agreement: Some("agreement-7".parse().unwrap()),
+        pins: BTreeSet::new(),
+    }
+}
+
+fn contact(now: Timestamp) -> Contact {
+    let reference = ContactReference {
+        id: ContactId::new(now, &Counted).unwrap(),
+        address: Pseudonym::of(b"api@exempel.se"),
+        role: Role::Technical,
+        language: Language::Sv,
+    };
+    Contact { reference, email: "api@exempel.se".parse().unwrap() }
+}
+
+pub(super) fn organisation() -> Organisation {
+    Organisation { party: party(), number: "5590000005".parse().unwrap(), name: "Exempel AB".parse().unwrap() }
+}
+
+/// Makes the next version with its sealed share; answers with its reference.
+pub(super) fn generate(of: &ApplicationId) -> Step<Reference> {
+    about(of, |client, now| {
+        if !matches!(client.issuance.state, IssuanceState::Queued { .. }) || client.on_its_way().is_some() {
+            return Err("not queued");
+        }
+        let version = client.last_version + 1;
+        let reference = Reference::generate(&Counted).unwrap();
+        let issuance = client.issuance.id;
+        let application = client.application.clone();
+        let digests = KeyDigests {
+            verifier: verifier(&application, version),
+            proof: ProofDigest::of(b"proof"),
+            sealed: SealedDigest::of(SEALED),
+        };
+        let generated = CredentialGenerated {
+            message_id: MessageId::new(now, &Counted).unwrap(),
+            keys: BTreeMap::from([(label(), digests)]),
+            window_ends: now.after(Duration::from_hours(24)),
+            epoch: 1,
+        };
+        let share = SealedShare { version, label: label(), epoch: 1, sealed: SEALED.to_vec() };
+        let subject = Subject::Credential { application: application.clone(), issuance, version, reference };
+        Ok(Decision {
+            facts: vec![(subject, Fact::CredentialGenerated(generated))],
+            enclosures: vec![Enclosure::Share(application, share)],
+            answer: reference,
+        })
+    })
+}
+
+/// The relay took the mail.
+pub(super) fn mailed(of: &ApplicationId) -> Step<()> {
+    about(of, |client, _| {
+        let credential = client.on_its_way().filter(|it| it.state == CredentialState::Generated);
+        let credential = credential.ok_or("nothing is being mailed")?;
+        yes(vec![(Subject::of_credential(client, credential), Fact::MailAccepted(Nothing {}))])
+    })
+}
+
+/// The relay did not take it: the version is given up and the order waits.
+pub(super) fn mail_failed(of: &ApplicationId) -> Step<()> {
+    about(of, |client, now| {
+        let credential = client.on_its_way().filter(|it| it.state == CredentialState::Generated);
+        let credential = credential.ok_or("nothing is being mailed")?;
+        let not_before = now.after(Duration::from_secs(60));
+        let queued = IssuanceQueued { attempts: client.issuance.attempts, not_before };
+        yes(vec![
+            abandoned(client, credential, AbandonCause::MailDeferred),
+            (Subject::of_order(client), Fact::IssuanceQueued(queued)),
+        ])
+    })
+}
+
+/// Part 2 is fetched; answers with the shares.
+pub(super) fn collect(reference: Reference) -> Step<Vec<SealedShare>> {
+    let decide = |state: &Loaded, now| {
+        let client = state.client().ok_or("no client")?;
+        let version = state.named.ok_or("no delivery")?;
+        let credential = client.credentials.get(&version).filter(|it| it.state == CredentialState::Mailed);
+        let credential = credential.ok_or("not waiting")?;
+        let number = credential.fetches + 1;
+        if state.fetches.len() != usize::try_from(credential.fetches).unwrap() {
+            return Err("fetches and their count differ");
+        }
+        let network = "192.0.2.7".to_owned();
+        let fetch = Fetch { number, time: now, network, certificate: Fingerprint::of(b"certificate") };
+        let collected = ShareCollected { fetch: number, network: Pseudonym::of(b"192.0.2.7") };
+        Ok(Decision {
+            facts: vec![(Subject::of_credential(client, credential), Fact::ShareCollected(collected))],
+            enclosures: vec![Enclosure::Fetch(client.application.clone(), version, fetch)],
+            answer: state.shares.clone(),
+        })
+    };
+    Step { scope: Scope { client: Find::Delivery(reference), event: None }, decide: Box::new(decide) }
+}
+
+/// The recipient has proved it: the version becomes active, the one before it retires, a receipt is queued.
+pub(super) fn confirm(of: &ApplicationId) -> Step<()> {
+    about(of, |client, now| {
+        let credential = client.on_its_way().filter(|it| it.state == CredentialState::Mailed);
+        let credential = credential.ok_or("nothing to confirm")?;
+        let subject = Subject::of_credential(client, credential);
+        let mut facts = Vec::new();
+        if let Some(active) = client.active() {
+            let retiring = CredentialRetiring { until: now.after(Duration::from_hours(1)) };
+            facts.push((Subject::of_credential(client, active), Fact::CredentialRetiring(retiring)));
+        }
+        facts.push((subject.clone(), Fact::CredentialActivated(Nothing {})));
+        facts.push((Subject::of_order(client), Fact::IssuanceCompleted(Nothing {})));
+        let contact = client.technical_contact().ok_or("no contact")?.id;
+        let notices = BTreeMap::from([(NoticeId::new(now, &Counted).unwrap(), contact)]);
+        facts.push((subject, Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Activated, notices })));
+        yes(facts)
+    })
+}
+
+/// Orders a new credential; whatever is under way makes room.
+pub(super) fn reissue(of: &ApplicationId) -> Step<()> {
+    about(of, |client, now| {
+        let mut facts = Vec::new();
+        if let Some(credential) = client.on_its_way() {
+            facts.push(abandoned(client, credential, AbandonCause::Superseded));
+        }
+        if client.issuance.state.is_open() {
+            let cancelled = IssuanceCancelled { cause: CancelCause::Superseded };
+            facts.push((Subject::of_order(client), Fact::IssuanceCancelled(cancelled)));
+        }
+        let issuance = IssuanceId::new(now, &Counted).unwrap();
+        let subject = Subject::Issuance { application: client.application.clone(), issuance };
+        let ordered = Ordered { reason: "a test".parse().unwrap(), case: None, event: None };
+        facts.push((subject.clone(), Fact::ReissueOrdered(ordered)));
+        let opened = IssuanceOpened { replaces: Replacement::GraceSeconds(3600) };
+        facts.push((subject, Fact::IssuanceOpened(opened)));
+        yes(facts)
+    })
+}
+
+/// Ends everything that verifies.
+pub(super) fn end(of: &ApplicationId) -> Step<()> {
+    about(of, |client, _| {
+        let ended = |credential: &Credential| {
+            let fact = Fact::CredentialEnded(CredentialEnded { cause: EndCause::Revoked });
+            (Subject::of_credential(client, credential), fact)
+        };
+        let verifying = client.active().into_iter().chain(client.retiring().map(|(credential, _)| credential));
+        let facts: Vec<_> = verifying.map(ended).collect();
+        if facts.is_empty() { Err("nothing verifies") } else { yes(facts) }
+    })
+}
+
+/// The relay took the first notice that waits.
+pub(super) fn notice_sent(of: &ApplicationId) -> Step<()> {
+    about(of, |client, _| {
+        let notice = *client.notices.keys().next().ok_or("no notice waits")?;
+        yes(vec![(Subject::of_client(client), Fact::NoticeAccepted(NoticeDone { notice }))])
+    })
+}
+
+fn abandoned(client: &Client, credential: &Credential, cause: AbandonCause) -> (Subject, Fact) {
+    let fact = Fact::CredentialAbandoned(CredentialAbandoned { cause });
+    (Subject::of_credential(client, credential), fact)
+}
+
+pub(super) fn yes(facts: Vec<(Subject, Fact)>) -> Ruling<()> {
+    Ok(Decision { facts, enclosures: Vec::new(), answer: () })
+}

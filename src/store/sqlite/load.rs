@@ -1,0 +1,216 @@
+//! Finding rows and putting aggregates together again, for the writer and for the reader alike.
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use super::fault::Failure;
+use super::row::{self, Columns, credential_columns, digests_columns, issuance_columns, notice_columns};
+use crate::domain::approval::Organisation;
+use crate::domain::client::Client;
+use crate::domain::credential::Credential;
+use crate::domain::ids::{ApplicationId, ClientId, EventKey, IssuanceId};
+use crate::domain::organisation::Party;
+use crate::domain::reference::Reference;
+use crate::journal::fold::{SeenEvent, Slice};
+use crate::store::contract::{Fetch, Find, Loaded, Scope, SealedShare};
+
+/// How much of a client is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What decisions are made on: credentials that are not final, notices that are still to be sent.
+    Live,
+    /// Everything.
+    Whole,
+}
+
+pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure> {
+    let (application, named) = find(sql, &scope.client)?;
+    let client = match &application {
+        Some(application) => client(sql, application, Extent::Live)?,
+        None => None,
+    };
+    let event = match &scope.event {
+        Some(key) => event(sql, key)?,
+        None => None,
+    };
+    let (shares, fetches) = match (&application, named) {
+        (Some(application), Some(version)) => (shares(sql, application, version)?, fetches(sql, application, version)?),
+        (None, _) | (_, None) => (Vec::new(), Vec::new()),
+    };
+    Ok(Loaded { slice: Slice { client, event }, shares, fetches, named })
+}
+
+/// The application, and the version when a delivery was asked for.
+fn find(sql: &Connection, find: &Find) -> Result<(Option<ApplicationId>, Option<u32>), Failure> {
+    Ok(match find {
+        Find::Nothing => (None, None),
+        Find::Application(application) => (Some(application.clone()), None),
+        Find::Issuance(id) => (application_of_issuance(sql, *id)?, None),
+        Find::ClientId(client_id) => (application_of_client_id(sql, client_id)?, None),
+        Find::Delivery(reference) => match version_named(sql, *reference)? {
+            Some((application, version)) => (Some(application), Some(version)),
+            None => (None, None),
+        },
+    })
+}
+
+pub(super) fn application_of_client_id(sql: &Connection, id: &ClientId) -> Result<Option<ApplicationId>, Failure> {
+    let query = "SELECT application FROM client_key WHERE client_id = ?1";
+    first(sql, query, [id.as_str()], |row| Columns::of(row, "client_key").parsed("application"))
+}
+
+pub(super) fn application_of_issuance(sql: &Connection, id: IssuanceId) -> Result<Option<ApplicationId>, Failure> {
+    let query = "SELECT application FROM issuance WHERE id = ?1";
+    first(sql, query, [id.to_string()], |row| Columns::of(row, "issuance").parsed("application"))
+}
+
+/// The application and the version that a reference names.
+pub(super) fn version_named(sql: &Connection, named: Reference) -> Result<Option<(ApplicationId, u32)>, Failure> {
+    let query = "SELECT application, version FROM credential WHERE reference = ?1";
+    first(sql, query, [named.plain()], |row| {
+        let mut columns = Columns::of(row, "credential");
+        Ok((columns.parsed("application")?, columns.plain("version")?))
+    })
+}
+
+pub(super) fn client(sql: &Connection, application: &ApplicationId, extent: Extent) -> Result<Option<Client>, Failure> {
+    let query = concat!(
+        "SELECT c.environment, c.party, c.software, c.apis, c.contacts, c.agreement, c.pins, c.registered, \
+         c.last_version, ",
+        issuance_columns!(),
+        " FROM client c JOIN issuance i ON i.id = c.issuance WHERE c.application = ?1"
+    );
+    let own_row = |row: &Row<'_>| {
+        let mut columns = Columns::of(row, "client");
+        Ok(Client {
+            application: application.clone(),
+            environment: columns.parsed("environment")?,
+            party: columns.party("party")?,
+            software: columns.parsed("software")?,
+            apis: columns.json("apis")?,
+            contacts: columns.json("contacts")?,
+            agreement: columns.parsed_or_none("agreement")?,
+            pins: columns.json("pins")?,
+            registered: columns.instant("registered")?,
+            last_version: columns.plain("last_version")?,
+            issuance: row::issuance(&mut columns)?,
+            keys: Default::default(),
+            credentials: Default::default(),
+            notices: Default::default(),
+        })
+    };
+    let Some(mut client) = first(sql, query, [application.as_str()], own_row)? else {
+        return Ok(None);
+    };
+    let query = "SELECT label, client_id FROM client_key WHERE application = ?1";
+    client.keys = all(sql, query, [application.as_str()], |row| {
+        let mut columns = Columns::of(row, "client_key");
+        Ok((columns.parsed("label")?, columns.parsed("client_id")?))
+    })?;
+    let query = match extent {
+        Extent::Live => concat!(
+            "SELECT ",
+            credential_columns!(),
+            " FROM credential WHERE application = ?1 AND state NOT IN ('abandoned', 'ended')"
+        ),
+        Extent::Whole => concat!("SELECT ", credential_columns!(), " FROM credential WHERE application = ?1"),
+    };
+    let credentials = credentials(sql, query, application, application.as_str())?;
+    client.credentials = credentials.into_iter().map(|it| (it.version, it)).collect();
+    let query = match extent {
+        Extent::Live => {
+            concat!("SELECT ", notice_columns!(), " FROM notice WHERE application = ?1 AND state = 'queued'")
+        }
+        Extent::Whole => concat!("SELECT ", notice_columns!(), " FROM notice WHERE application = ?1"),
+    };
+    client.notices = all(sql, query, [application.as_str()], |row| {
+        row::notice(&mut Columns::of(row, "notice")).map(|notice| (notice.id, notice))
+    })?;
+    Ok(Some(client))
+}
+
+pub(super) fn credential(
+    sql: &Connection,
+    application: &ApplicationId,
+    version: u32,
+) -> Result<Option<Credential>, Failure> {
+    let query = concat!("SELECT ", credential_columns!(), " FROM credential WHERE application = ?1 AND version = ?2");
+    let bare =
+        first(sql, query, (application.as_str(), version), |row| row::credential(&mut Columns::of(row, "credential")))?;
+    bare.map(|bare| with_digests(sql, application, bare)).transpose()
+}
+
+/// The credentials of one application that `query` finds by `?1`, with their digests.
+pub(super) fn credentials(
+    sql: &Connection,
+    query: &str,
+    application: &ApplicationId,
+    by: impl AsRef<str>,
+) -> Result<Vec<Credential>, Failure> {
+    let bare: Vec<_> = all(sql, query, [by.as_ref()], |row| row::credential(&mut Columns::of(row, "credential")))?;
+    bare.into_iter().map(|bare| with_digests(sql, application, bare)).collect()
+}
+
+fn with_digests(sql: &Connection, application: &ApplicationId, mut bare: Credential) -> Result<Credential, Failure> {
+    let query = concat!("SELECT ", digests_columns!(), " FROM credential_key WHERE application = ?1 AND version = ?2");
+    bare.keys = all(sql, query, (application.as_str(), bare.version), |row| {
+        row::digests(&mut Columns::of(row, "credential_key"))
+    })?;
+    Ok(bare)
+}
+
+fn event(sql: &Connection, key: &EventKey) -> Result<Option<SeenEvent>, Failure> {
+    let query = "SELECT body, application, issuance, already_issued FROM event WHERE source = ?1 AND id = ?2";
+    first(sql, query, (key.source.as_str(), key.id.as_str()), |row| {
+        let mut columns = Columns::of(row, "event");
+        Ok(SeenEvent {
+            key: key.clone(),
+            body: columns.digest("body")?,
+            application: columns.parsed("application")?,
+            issuance: columns.parsed("issuance")?,
+            already_issued: columns.plain("already_issued")?,
+        })
+    })
+}
+
+fn shares(sql: &Connection, application: &ApplicationId, version: u32) -> Result<Vec<SealedShare>, Failure> {
+    let query = "SELECT version, label, epoch, sealed FROM share WHERE application = ?1 AND version = ?2";
+    all(sql, query, (application.as_str(), version), |row| row::share(&mut Columns::of(row, "share")))
+}
+
+pub(super) fn fetches(sql: &Connection, application: &ApplicationId, version: u32) -> Result<Vec<Fetch>, Failure> {
+    let query = "SELECT number, time, network, certificate FROM fetch WHERE application = ?1 AND version = ?2 \
+                 ORDER BY number";
+    all(sql, query, (application.as_str(), version), |row| row::fetch(&mut Columns::of(row, "fetch")))
+}
+
+pub(super) fn organisation(sql: &Connection, party: &Party) -> Result<Option<Organisation>, Failure> {
+    let query = "SELECT number, name FROM organisation WHERE party = ?1";
+    first(sql, query, [row::party_text(party)], |row| {
+        let mut columns = Columns::of(row, "organisation");
+        Ok(Organisation { party: party.clone(), number: columns.parsed("number")?, name: columns.parsed("name")? })
+    })
+}
+
+/// The first row that `query` finds. Statements are prepared once per connection.
+pub(super) fn first<T>(
+    sql: &Connection,
+    query: &str,
+    values: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let mut statement = sql.prepare_cached(query)?;
+    let found = statement.query_row(values, |row| Ok(read(row))).optional()?;
+    found.transpose()
+}
+
+/// All rows that `query` finds.
+pub(super) fn all<T, C: FromIterator<T>>(
+    sql: &Connection,
+    query: &str,
+    values: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, Failure>,
+) -> Result<C, Failure> {
+    let mut statement = sql.prepare_cached(query)?;
+    let rows = statement.query_map(values, |row| Ok(read(row)))?;
+    rows.map(|row| row.map_err(Failure::from).flatten()).collect()
+}

@@ -1,0 +1,154 @@
+-- The tables are a fold of `entry`. Times are milliseconds since 1970 in UTC, digests are 32 bytes, lists that are
+-- only read as a whole are JSON. Erasable tables, which the journal cannot restore: organisation, contact, share, fetch.
+
+CREATE TABLE head (
+  id          INTEGER PRIMARY KEY CHECK (id = 1),
+  instance    BLOB NOT NULL CHECK (length(instance) = 16),
+  size        INTEGER NOT NULL CHECK (size >= 0),
+  time        INTEGER NOT NULL,
+  frontier    BLOB NOT NULL CHECK (length(frontier) % 32 = 8),
+  checkpoint  TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE entry (
+  seq          INTEGER PRIMARY KEY,
+  application  TEXT,
+  bytes        BLOB NOT NULL
+) STRICT;
+CREATE INDEX entry_of_application ON entry (application, seq) WHERE application IS NOT NULL;
+CREATE TRIGGER entry_is_not_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
+CREATE TRIGGER entry_is_not_removed BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
+
+CREATE TABLE client (
+  number         INTEGER PRIMARY KEY,
+  application    TEXT NOT NULL UNIQUE,
+  environment    TEXT NOT NULL,
+  party          TEXT NOT NULL,
+  software       TEXT NOT NULL,
+  apis           TEXT NOT NULL,
+  contacts       TEXT NOT NULL,
+  agreement      TEXT,
+  pins           TEXT NOT NULL,
+  registered     INTEGER NOT NULL,
+  last_version   INTEGER NOT NULL,
+  issuance       TEXT NOT NULL,
+  next_attempt   INTEGER,
+  next_deadline  INTEGER
+) STRICT;
+CREATE INDEX client_of_party ON client (party, environment);
+CREATE INDEX client_to_attempt ON client (next_attempt) WHERE next_attempt IS NOT NULL;
+CREATE INDEX client_with_deadline ON client (next_deadline) WHERE next_deadline IS NOT NULL;
+
+CREATE TABLE client_key (
+  application  TEXT NOT NULL REFERENCES client (application),
+  label        TEXT NOT NULL,
+  client_id    TEXT NOT NULL UNIQUE,
+  PRIMARY KEY (application, label)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE issuance (
+  number       INTEGER PRIMARY KEY,
+  id           TEXT NOT NULL UNIQUE,
+  application  TEXT NOT NULL REFERENCES client (application),
+  state        TEXT NOT NULL,
+  version      INTEGER,
+  not_before   INTEGER,
+  cause        TEXT,
+  replaces     TEXT NOT NULL,
+  opened       INTEGER NOT NULL,
+  changed      INTEGER NOT NULL,
+  attempts     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX issuance_of_application ON issuance (application);
+CREATE INDEX issuance_in_state ON issuance (state);
+
+CREATE TABLE credential (
+  application   TEXT NOT NULL REFERENCES client (application),
+  version       INTEGER NOT NULL,
+  issuance      TEXT NOT NULL REFERENCES issuance (id),
+  reference     TEXT NOT NULL UNIQUE,
+  message_id    TEXT NOT NULL,
+  state         TEXT NOT NULL,
+  instant       INTEGER,
+  cause         TEXT,
+  generated     INTEGER NOT NULL,
+  window_ends   INTEGER NOT NULL,
+  fetches       INTEGER NOT NULL,
+  wrong_proofs  INTEGER NOT NULL,
+  refusals      INTEGER NOT NULL,
+  PRIMARY KEY (application, version)
+) STRICT, WITHOUT ROWID;
+-- The two rules that must hold even against a fault in the program.
+CREATE UNIQUE INDEX credential_active ON credential (application) WHERE state = 'active';
+CREATE UNIQUE INDEX credential_on_its_way ON credential (application) WHERE state IN ('generated', 'mailed');
+CREATE INDEX credential_of_issuance ON credential (issuance);
+CREATE INDEX credential_in_state ON credential (state);
+
+CREATE TABLE credential_key (
+  application  TEXT NOT NULL,
+  version      INTEGER NOT NULL,
+  label        TEXT NOT NULL,
+  verifier     BLOB NOT NULL CHECK (length(verifier) = 32),
+  proof        BLOB NOT NULL CHECK (length(proof) = 32),
+  sealed       BLOB NOT NULL CHECK (length(sealed) = 32),
+  PRIMARY KEY (application, version, label),
+  FOREIGN KEY (application, version) REFERENCES credential (application, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE notice (
+  id           TEXT NOT NULL PRIMARY KEY,
+  application  TEXT NOT NULL REFERENCES client (application),
+  what         TEXT NOT NULL,
+  contact      TEXT NOT NULL,
+  reference    TEXT NOT NULL,
+  attempts     INTEGER NOT NULL,
+  state        TEXT NOT NULL,
+  not_before   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_of_application ON notice (application, state);
+CREATE INDEX notice_to_send ON notice (not_before) WHERE not_before IS NOT NULL;
+CREATE INDEX notice_in_state ON notice (state);
+
+CREATE TABLE event (
+  source          TEXT NOT NULL,
+  id              TEXT NOT NULL,
+  body            BLOB NOT NULL CHECK (length(body) = 32),
+  application     TEXT NOT NULL REFERENCES client (application),
+  issuance        TEXT NOT NULL,
+  already_issued  INTEGER NOT NULL CHECK (already_issued IN (0, 1)),
+  PRIMARY KEY (source, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE organisation (
+  party   TEXT NOT NULL PRIMARY KEY,
+  number  TEXT NOT NULL,
+  name    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contact (
+  id           TEXT NOT NULL PRIMARY KEY,
+  application  TEXT NOT NULL REFERENCES client (application),
+  email        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contact_of_application ON contact (application);
+
+CREATE TABLE share (
+  application  TEXT NOT NULL,
+  version      INTEGER NOT NULL,
+  label        TEXT NOT NULL,
+  epoch        INTEGER NOT NULL,
+  sealed       BLOB NOT NULL,
+  PRIMARY KEY (application, version, label),
+  FOREIGN KEY (application, version) REFERENCES credential (application, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fetch (
+  application  TEXT NOT NULL,
+  version      INTEGER NOT NULL,
+  number       INTEGER NOT NULL,
+  time         INTEGER NOT NULL,
+  network      TEXT NOT NULL,
+  certificate  BLOB NOT NULL CHECK (length(certificate) = 32),
+  PRIMARY KEY (application, version, number),
+  FOREIGN KEY (application, version) REFERENCES credential (application, version)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,244 @@
+//! The reading connection and what can be asked of it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Params, Row};
+
+use super::fault::Failure;
+use super::load::{self, Extent, all, first};
+use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
+use crate::domain::contact::Contact;
+use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, IssuanceId, NoticeId};
+use crate::domain::organisation::Party;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+use crate::store::backend::Reading;
+use crate::store::queries::{ClientFilter, ClientView, DeliveryView, IssuanceView, Queries, ReadError};
+
+/// The connection that reads.
+pub(in crate::store) struct Reader {
+    sql: Connection,
+}
+
+impl Reader {
+    pub(super) fn new(sql: Connection) -> Self {
+        Self { sql }
+    }
+}
+
+impl Reading for Reader {
+    fn with(&mut self, body: &mut dyn FnMut(&mut dyn Queries)) {
+        // One transaction, so that all that is asked in `body` is of one instant. Where it cannot be begun, the
+        // first query says why.
+        let begun = self.sql.execute_batch("BEGIN");
+        body(self);
+        if begun.is_ok()
+            && let Err(error) = self.sql.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a reading transaction could not be ended");
+        }
+    }
+}
+
+type Read<T> = Result<T, ReadError>;
+
+impl Queries for Reader {
+    fn issuance(&mut self, id: IssuanceId) -> Read<Option<IssuanceView>> {
+        let query = concat!(
+            "SELECT c.application, c.environment, ",
+            issuance_columns!(),
+            " FROM issuance i JOIN client c ON c.application = i.application WHERE i.id = ?1"
+        );
+        Ok(self.issuance_views(query, [id.to_string()])?.pop())
+    }
+
+    fn issuances_of(&mut self, application: &ApplicationId) -> Read<Vec<IssuanceView>> {
+        let query = concat!(
+            "SELECT c.application, c.environment, ",
+            issuance_columns!(),
+            " FROM issuance i JOIN client c ON c.application = i.application WHERE i.application = ?1 ORDER BY i.number"
+        );
+        Ok(self.issuance_views(query, [application.as_str()])?)
+    }
+
+    fn client(&mut self, application: &ApplicationId) -> Read<Option<ClientView>> {
+        Ok(self.client_view(application)?)
+    }
+
+    fn application_of(&mut self, client_id: &ClientId) -> Read<Option<ApplicationId>> {
+        Ok(load::application_of_client_id(&self.sql, client_id)?)
+    }
+
+    fn clients(&mut self, filter: &ClientFilter, after: Option<&ApplicationId>, limit: u32) -> Read<Vec<ClientView>> {
+        let query = "SELECT c.application FROM client c JOIN issuance i ON i.id = c.issuance \
+                     WHERE c.application > ?1 AND (?2 IS NULL OR c.environment = ?2) \
+                     AND (?3 IS NULL OR c.party = ?3) AND (NOT ?4 OR i.state NOT IN ('completed', 'cancelled')) \
+                     ORDER BY c.application LIMIT ?5";
+        let values = (
+            after.map_or("", ApplicationId::as_str),
+            filter.environment.map(Environment::as_str),
+            filter.party.as_ref().map(party_text),
+            filter.unfinished,
+            limit,
+        );
+        let applications: Vec<ApplicationId> = self.applications(query, values)?;
+        let views = applications.iter().map(|application| self.client_view(application));
+        Ok(views.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+    }
+
+    fn deliveries(&mut self, party: &Party, environment: Environment) -> Read<Vec<DeliveryView>> {
+        let query = "SELECT v.reference FROM client c JOIN credential v ON v.application = c.application \
+                     WHERE c.party = ?1 AND c.environment = ?2 AND v.state = 'mailed' ORDER BY v.generated, v.reference";
+        let references: Vec<Reference> = all(&self.sql, query, (party_text(party), environment.as_str()), |row| {
+            Columns::of(row, "credential").parsed("reference")
+        })?;
+        let views = references.into_iter().map(|reference| self.delivery_view(reference));
+        Ok(views.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+    }
+
+    fn delivery(&mut self, reference: Reference) -> Read<Option<DeliveryView>> {
+        Ok(self.delivery_view(reference)?)
+    }
+
+    fn contacts(&mut self, application: &ApplicationId) -> Read<Vec<Contact>> {
+        let query = "SELECT id, email FROM contact WHERE application = ?1";
+        let mut addresses: BTreeMap<ContactId, _> = all(&self.sql, query, [application.as_str()], |row| {
+            let mut columns = Columns::of(row, "contact");
+            Ok((columns.parsed("id")?, columns.parsed("email")?))
+        })?;
+        let client = load::client(&self.sql, application, Extent::Live)?;
+        let references = client.map(|client| client.contacts).unwrap_or_default();
+        let contact = |reference: crate::domain::contact::ContactReference| {
+            let email = addresses.remove(&reference.id)?;
+            Some(Contact { reference, email })
+        };
+        Ok(references.into_iter().filter_map(contact).collect())
+    }
+
+    fn due_issuances(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, IssuanceId)>> {
+        let query = "SELECT application, issuance FROM client \
+                     WHERE next_attempt IS NOT NULL AND next_attempt <= ?1 ORDER BY next_attempt LIMIT ?2";
+        Ok(all(&self.sql, query, (now.millis(), limit), |row| {
+            let mut columns = Columns::of(row, "client");
+            Ok((columns.parsed("application")?, columns.parsed("issuance")?))
+        })?)
+    }
+
+    fn due_notices(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, NoticeId)>> {
+        let query = "SELECT application, id FROM notice \
+                     WHERE not_before IS NOT NULL AND not_before <= ?1 ORDER BY not_before LIMIT ?2";
+        Ok(all(&self.sql, query, (now.millis(), limit), |row| {
+            let mut columns = Columns::of(row, "notice");
+            Ok((columns.parsed("application")?, columns.parsed("id")?))
+        })?)
+    }
+
+    fn due_deadlines(&mut self, now: Timestamp, limit: u32) -> Read<Vec<ApplicationId>> {
+        let query = "SELECT application FROM client \
+                     WHERE next_deadline IS NOT NULL AND next_deadline <= ?1 ORDER BY next_deadline LIMIT ?2";
+        Ok(self.applications(query, (now.millis(), limit))?)
+    }
+
+    fn undelivered(&mut self, limit: u32) -> Read<Vec<ApplicationId>> {
+        let query = "SELECT application FROM credential WHERE state = 'generated' LIMIT ?1";
+        Ok(self.applications(query, [limit])?)
+    }
+
+    fn next_due(&mut self) -> Read<Option<Timestamp>> {
+        let query = "SELECT min(due) FROM ( \
+                     SELECT min(next_attempt) AS due FROM client WHERE next_attempt IS NOT NULL UNION ALL \
+                     SELECT min(next_deadline) FROM client WHERE next_deadline IS NOT NULL UNION ALL \
+                     SELECT min(not_before) FROM notice WHERE not_before IS NOT NULL)";
+        let due = first(&self.sql, query, [], |row| Columns::of(row, "client").instant_or_none("due"))?;
+        Ok(due.flatten())
+    }
+
+    fn epochs_in_use(&mut self) -> Read<BTreeMap<u32, Timestamp>> {
+        let query = "SELECT s.epoch, max(v.window_ends) FROM share s \
+                     JOIN credential v ON v.application = s.application AND v.version = s.version GROUP BY s.epoch";
+        Ok(all(&self.sql, query, [], |row| {
+            let mut columns = Columns::of(row, "share");
+            Ok((columns.plain("epoch")?, columns.instant("window_ends")?))
+        })?)
+    }
+
+    fn entries(&mut self, from: u64, limit: u32) -> Read<Vec<Vec<u8>>> {
+        let query = "SELECT bytes FROM entry WHERE seq >= ?1 ORDER BY seq LIMIT ?2";
+        Ok(all(&self.sql, query, (from, limit), |row| Columns::of(row, "entry").plain("bytes"))?)
+    }
+
+    fn entries_of(&mut self, application: &ApplicationId, from: u64, limit: u32) -> Read<Vec<Vec<u8>>> {
+        let query = "SELECT bytes FROM entry WHERE application = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+        Ok(all(&self.sql, query, (application.as_str(), from, limit), |row| Columns::of(row, "entry").plain("bytes"))?)
+    }
+
+    fn checkpoint(&mut self) -> Read<String> {
+        let query = "SELECT checkpoint FROM head WHERE id = 1";
+        let checkpoint = first(&self.sql, query, [], |row| Columns::of(row, "head").plain("checkpoint"))?;
+        Ok(checkpoint.ok_or_else(|| Failure::damaged("head", "no row"))?)
+    }
+
+    fn counts(&mut self) -> Read<BTreeMap<(&'static str, String), u64>> {
+        let mut counts = BTreeMap::new();
+        for (table, query) in [
+            ("issuance", "SELECT state, count(*) FROM issuance GROUP BY state"),
+            ("credential", "SELECT state, count(*) FROM credential GROUP BY state"),
+            ("notice", "SELECT state, count(*) FROM notice GROUP BY state"),
+        ] {
+            let states: Vec<(String, u64)> = all(&self.sql, query, [], |row| {
+                let mut columns = Columns::of(row, table);
+                Ok((columns.plain("state")?, columns.plain("count")?))
+            })?;
+            counts.extend(states.into_iter().map(|(state, count)| ((table, state), count)));
+        }
+        Ok(counts)
+    }
+}
+
+impl Reader {
+    fn issuance_views(&self, query: &str, values: impl Params) -> Result<Vec<IssuanceView>, Failure> {
+        let mut views: Vec<IssuanceView> = all(&self.sql, query, values, |row: &Row<'_>| {
+            let mut columns = Columns::of(row, "issuance");
+            Ok(IssuanceView {
+                application: columns.parsed("application")?,
+                environment: columns.parsed("environment")?,
+                issuance: row::issuance(&mut columns)?,
+                credentials: Vec::new(),
+            })
+        })?;
+        let query = concat!("SELECT ", credential_columns!(), " FROM credential WHERE issuance = ?1 ORDER BY version");
+        for view in &mut views {
+            view.credentials = load::credentials(&self.sql, query, &view.application, view.issuance.id.to_string())?;
+        }
+        Ok(views)
+    }
+
+    fn client_view(&self, application: &ApplicationId) -> Result<Option<ClientView>, Failure> {
+        let Some(client) = load::client(&self.sql, application, Extent::Whole)? else {
+            return Ok(None);
+        };
+        let organisation = load::organisation(&self.sql, &client.party)?;
+        Ok(Some(ClientView { client, organisation }))
+    }
+
+    fn delivery_view(&self, reference: Reference) -> Result<Option<DeliveryView>, Failure> {
+        let Some((application, version)) = load::version_named(&self.sql, reference)? else {
+            return Ok(None);
+        };
+        let client = load::client(&self.sql, &application, Extent::Live)?;
+        let client = client.ok_or_else(|| Failure::damaged("credential", "application"))?;
+        let credential = load::credential(&self.sql, &application, version)?;
+        let credential = credential.ok_or_else(|| Failure::damaged("credential", "version"))?;
+        let organisation = load::organisation(&self.sql, &client.party)?;
+        Ok(Some(DeliveryView {
+            fetches: load::fetches(&self.sql, &application, version)?,
+            client,
+            credential,
+            organisation,
+        }))
+    }
+
+    fn applications(&self, query: &str, values: impl Params) -> Result<Vec<ApplicationId>, Failure> {
+        all(&self.sql, query, values, |row| Columns::of(row, "client").parsed("application"))
+    }
+}

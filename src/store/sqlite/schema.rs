@@ -1,0 +1,86 @@
+//! The schema's versions. Each is a file that never changes again; which ones a database has, with their checksums,
+//! stands in it.
+
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::connection::OpenError;
+
+/// `taly` in ASCII: what `file` and other programs know the database by (SQLite, `PRAGMA application_id`).
+pub(super) const APPLICATION_ID: i32 = 0x7461_6c79;
+
+/// Version 1, 2, ….
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+
+const VERSIONS_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, sha256 TEXT NOT NULL) STRICT";
+
+/// Refuses a schema that this program does not know, then adds the versions that are missing, all or none.
+pub(super) fn bring_up_to_date(sql: &mut Connection) -> Result<(), OpenError> {
+    migrate(sql, MIGRATIONS)
+}
+
+fn migrate(sql: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
+    let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(VERSIONS_TABLE)?;
+    let present: Vec<(usize, String)> = transaction
+        .prepare("SELECT version, sha256 FROM schema_version ORDER BY version")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (expected, (version, sha256)) in (1..).zip(&present) {
+        match migrations.get(expected - 1) {
+            Some(_) if *version != expected => return Err(OpenError::SchemaChanged { version: expected }),
+            Some(text) if checksum(text) != *sha256 => return Err(OpenError::SchemaChanged { version: expected }),
+            Some(_) => {}
+            None => {
+                return Err(OpenError::SchemaNewer { found: *version, known: migrations.len() });
+            }
+        }
+    }
+    for (version, text) in (1_usize..).zip(migrations).skip(present.len()) {
+        transaction.execute_batch(text)?;
+        let row = (version, checksum(text));
+        transaction.execute("INSERT INTO schema_version (version, sha256) VALUES (?1, ?2)", row)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn checksum(text: &str) -> String {
+    HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "CREATE TABLE one (x INTEGER) STRICT;";
+    const SECOND: &str = "CREATE TABLE two (x INTEGER) STRICT;";
+
+    #[test]
+    fn missing_versions_are_added_and_known_ones_are_left_alone() {
+        let mut sql = Connection::open_in_memory().unwrap();
+        migrate(&mut sql, &[FIRST]).unwrap();
+        migrate(&mut sql, &[FIRST, SECOND]).unwrap();
+        migrate(&mut sql, &[FIRST, SECOND]).unwrap();
+        sql.execute("INSERT INTO two VALUES (1)", []).unwrap();
+    }
+
+    #[test]
+    fn a_newer_and_a_changed_schema_are_refused() {
+        let mut sql = Connection::open_in_memory().unwrap();
+        migrate(&mut sql, &[FIRST, SECOND]).unwrap();
+        let newer = migrate(&mut sql, &[FIRST]);
+        assert!(matches!(newer, Err(OpenError::SchemaNewer { found: 2, known: 1 })));
+        let changed = migrate(&mut sql, &[SECOND, SECOND]);
+        assert!(matches!(changed, Err(OpenError::SchemaChanged { version: 1 })));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_nothing() {
+        let mut sql = Connection::open_in_memory().unwrap();
+        migrate(&mut sql, &[FIRST]).unwrap();
+        assert!(migrate(&mut sql, &[FIRST, SECOND, "CREATE TABLE one (x INTEGER) STRICT;"]).is_err());
+        assert!(sql.execute("INSERT INTO two VALUES (1)", []).is_err());
+        migrate(&mut sql, &[FIRST, SECOND]).unwrap();
+    }
+}

@@ -1,0 +1,217 @@
+//! The writing connection as the writer drives it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, MAIN_DB};
+
+use super::fault::{Failure, sorted};
+use super::load::{self, all, first};
+use super::row::{self, Columns};
+use super::save;
+use crate::domain::credential::CredentialState;
+use crate::domain::ids::{ApplicationId, ClientId};
+use crate::journal::tree::Frontier;
+use crate::store::backend::{Backend, Change, Fault, Head, Holder, Instance};
+use crate::store::contract::{Enclosure, Loaded, Scope, Unavailable};
+use crate::store::index::{Grant, verifying_until};
+
+/// Pages of the write-ahead log (4 KiB each) from which on it is copied into the database.
+const WAL_PAGES: i32 = 1000;
+
+/// The connection that writes.
+pub(in crate::store) struct SqliteWriter {
+    sql: Connection,
+    files: [Watched; 2],
+    wal_pages: Arc<AtomicI32>,
+}
+
+impl SqliteWriter {
+    pub(super) fn new(mut sql: Connection, path: PathBuf) -> Result<Self, rusqlite::Error> {
+        // SQLite's own checkpoint after a commit throws the error of its fsync away, and the next fsync would not
+        // report it again. So the hook only counts, and the checkpoint is made where its error is seen.
+        let wal_pages = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&wal_pages);
+        sql.wal_hook(Some(move |_: &mut _, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let mut wal = path.clone().into_os_string();
+        wal.push("-wal");
+        let files = [Watched::new(path), Watched::new(wal.into())];
+        Ok(Self { sql, files, wal_pages })
+    }
+
+    /// For the suite, which makes it fail.
+    #[cfg(test)]
+    pub(in crate::store) fn connection(&self) -> &Connection {
+        &self.sql
+    }
+
+    fn run(&self, statement: &str) -> Result<(), Fault> {
+        let prepared = self.sql.prepare_cached(statement);
+        let done = prepared.and_then(|mut prepared| prepared.execute([]));
+        done.map(drop).map_err(|error| sorted(&error))
+    }
+
+    fn head(&self) -> Result<Head, Failure> {
+        let query = "SELECT instance, size, time, frontier, checkpoint FROM head WHERE id = 1";
+        let head = first(&self.sql, query, [], |row| {
+            let mut columns = Columns::of(row, "head");
+            let instance: [u8; 16] = columns.plain("instance")?;
+            let size: u64 = columns.plain("size")?;
+            let time = columns.instant("time")?;
+            let tree = Frontier::from_bytes(&columns.plain::<Vec<u8>>("frontier")?);
+            let tree = tree.ok().filter(|tree| tree.size() == size);
+            Ok(Head {
+                instance: Instance::from_bytes(instance),
+                time,
+                tree: tree.ok_or_else(|| columns.damaged("frontier"))?,
+                checkpoint: columns.plain("checkpoint")?,
+            })
+        })?;
+        head.ok_or_else(|| Failure::damaged("head", "no row"))
+    }
+}
+
+impl Backend for SqliteWriter {
+    fn begin(&mut self) -> Result<Head, Fault> {
+        self.run("BEGIN IMMEDIATE")?;
+        self.head().map_err(|failure| match Fault::from(failure) {
+            // Without a head no number can be given to an entry: that is not one command's trouble.
+            Fault::Unavailable { why: Unavailable::Damaged, cause } | Fault::Fatal(cause) => Fault::Fatal(cause),
+            other => other,
+        })
+    }
+
+    fn load(&mut self, scope: &Scope) -> Result<Loaded, Fault> {
+        Ok(load::loaded(&self.sql, scope)?)
+    }
+
+    fn append(&mut self, seq: u64, application: Option<&ApplicationId>, bytes: &[u8]) -> Result<(), Fault> {
+        Ok(save::entry(&self.sql, seq, application, bytes)?)
+    }
+
+    fn save(&mut self, change: &Change<'_>) -> Result<(), Fault> {
+        Ok(save::change(&self.sql, change)?)
+    }
+
+    fn enclose(&mut self, enclosure: &Enclosure) -> Result<(), Fault> {
+        Ok(save::enclosure(&self.sql, enclosure)?)
+    }
+
+    fn save_head(&mut self, head: &Head) -> Result<(), Fault> {
+        Ok(save::head(&self.sql, head)?)
+    }
+
+    fn commit(&mut self) -> Result<(), Fault> {
+        self.run("COMMIT")
+    }
+
+    fn roll_back(&mut self) {
+        // Some errors, a full disk among them, have SQLite roll back by itself.
+        if !self.sql.is_autocommit()
+            && let Err(fault) = self.run("ROLLBACK")
+        {
+            tracing::error!(%fault, "a transaction could not be rolled back");
+        }
+    }
+
+    fn keep_up(&mut self) -> Result<(), Fault> {
+        if self.wal_pages.load(Ordering::Relaxed) < WAL_PAGES {
+            return Ok(());
+        }
+        match self.sql.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
+            Ok(_) => {
+                self.wal_pages.store(0, Ordering::Relaxed);
+                Ok(())
+            }
+            // Full or locked: the log holds everything; it is tried again after the next commit.
+            Err(error) => match sorted(&error) {
+                Fault::Unavailable { .. } => Ok(()),
+                fatal @ Fault::Fatal(_) => Err(fatal),
+            },
+        }
+    }
+
+    fn purge(&mut self) -> Result<(), Fault> {
+        let done = self.sql.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
+        done.map(|_| self.wal_pages.store(0, Ordering::Relaxed)).map_err(|error| sorted(&error))
+    }
+
+    fn still_there(&mut self) -> Result<(), Fault> {
+        self.files.iter_mut().try_for_each(Watched::look)
+    }
+
+    fn holders(&mut self) -> Result<Vec<(ClientId, Holder)>, Fault> {
+        Ok(holders(&self.sql)?)
+    }
+}
+
+/// A file of the open database. Its path must go on naming it: another file under that name, or none, means that
+/// what is committed from now on would be lost.
+struct Watched {
+    path: PathBuf,
+    seen: Option<(u64, u64)>,
+}
+
+impl Watched {
+    fn new(path: PathBuf) -> Self {
+        let seen = fs::metadata(&path).ok().map(|file| (file.dev(), file.ino()));
+        Self { path, seen }
+    }
+
+    fn look(&mut self) -> Result<(), Fault> {
+        let now = fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
+        let path = self.path.display();
+        match (now, self.seen) {
+            (Ok(now), Some(seen)) if now == seen => Ok(()),
+            // The log is made by the first transaction.
+            (Ok(now), None) => {
+                self.seen = Some(now);
+                Ok(())
+            }
+            (Ok(_), Some(_)) => Err(Fault::Fatal(format!("{path} was replaced by another file"))),
+            (Err(cause), _) => Err(Fault::Fatal(format!("{path} is gone: {cause}"))),
+        }
+    }
+}
+
+fn holders(sql: &Connection) -> Result<Vec<(ClientId, Holder)>, Failure> {
+    let query = "SELECT c.client_id, a.application, a.environment, a.party, a.apis, k.verifier, v.state, v.instant, \
+                 v.cause FROM credential v \
+                 JOIN client a ON a.application = v.application \
+                 JOIN credential_key k ON k.application = v.application AND k.version = v.version \
+                 JOIN client_key c ON c.application = v.application AND c.label = k.label \
+                 WHERE v.state IN ('active', 'retiring') ORDER BY c.client_id";
+    let rows: Vec<_> = all(sql, query, [], |row| {
+        let mut columns = Columns::of(row, "credential");
+        let client_id: ClientId = columns.parsed("client_id")?;
+        let grant = Grant {
+            application: columns.parsed("application")?,
+            environment: columns.parsed("environment")?,
+            party: columns.party("party")?,
+            apis: columns.json("apis")?,
+        };
+        let verifier = columns.digest("verifier")?;
+        let state: CredentialState = row::credential_state(&mut columns)?;
+        let until = verifying_until(state).ok_or_else(|| columns.damaged("state"))?;
+        Ok((client_id, grant, (verifier, until)))
+    })?;
+    let mut holders: Vec<(ClientId, Holder)> = Vec::with_capacity(rows.len());
+    for (client_id, grant, verifier) in rows {
+        match holders.last_mut() {
+            Some((last, holder)) if *last == client_id => holder.verifiers.push(verifier),
+            Some(_) | None => {
+                let grant = Arc::new(grant);
+                let verifiers = vec![verifier];
+                holders.push((client_id, Holder { grant, verifiers }));
+            }
+        }
+    }
+    Ok(holders)
+}

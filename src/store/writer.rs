@@ -1,0 +1,241 @@
+//! The one thread that writes. It gathers what is waiting, has it committed together, lets the index follow, and only
+//! then hands out the answers. Between batches it does the upkeep. It knows no SQL and no decision.
+//!
+//! A crash anywhere here is an ordinary path: before the commit nothing happened; after it, everything is on record
+//! and only the answer is lost, which asking again brings.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::backend::{Backend, Fault};
+use super::batch::{self, Committed, Verdict};
+use super::contract::Unavailable;
+use super::fence::Fence;
+use super::index::VerifyIndex;
+use super::job::Job;
+use crate::journal::key::SigningKey;
+use crate::platform::clock::Clock;
+
+/// Commands that one commit covers at most. At some ten rows each this is where SQLite gains nothing more from
+/// larger transactions, and an answer waits for one such commit at the longest.
+const BATCH_MAX: usize = 512;
+
+/// Commands that may wait: eight full batches. Beyond that, "later" is the honest answer.
+pub(super) const QUEUE_MAX: usize = 8 * BATCH_MAX;
+
+/// How stale the fence on disk may get.
+const FENCE_SYNC: Duration = Duration::from_secs(1);
+
+/// Erasures are purged from the files this long after the last one, so that a busy hour purges once and not each time…
+const PURGE_QUIET: Duration = Duration::from_secs(2);
+
+/// …but no later than this after the first.
+const PURGE_LATEST: Duration = Duration::from_secs(30);
+
+/// How often the writer looks whether its files are still its own.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// What the writer is sent.
+pub(super) enum Message {
+    /// A command.
+    Job(Box<dyn Job>),
+    /// Finish what came before this, then end.
+    Stop,
+}
+
+/// What is called, once and on the writer's thread, when the state of the disk is unknown. It must make the process
+/// end with a failure; recovery is at the next start.
+pub type OnFatal = Box<dyn FnOnce(&Fault) + Send>;
+
+/// The writer with all it works on.
+pub(super) struct Writer<B> {
+    pub(super) backend: B,
+    pub(super) fence: Fence,
+    pub(super) index: Arc<VerifyIndex>,
+    pub(super) key: SigningKey,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) due: Due,
+}
+
+/// When the upkeep is due.
+pub(super) struct Due {
+    fence_synced: Instant,
+    looked: Instant,
+    erased: Option<Erased>,
+}
+
+struct Erased {
+    first: Instant,
+    last: Instant,
+}
+
+impl Due {
+    /// As after an erasure just now.
+    pub(super) fn with_erasure() -> Self {
+        let now = Instant::now();
+        Self { fence_synced: now, looked: now, erased: Some(Erased { first: now, last: now }) }
+    }
+}
+
+impl<B: Backend> Writer<B> {
+    /// Runs until it is told to stop, until nobody is left who could submit, or until a fatal fault.
+    pub(super) fn run(mut self, queue: Receiver<Message>, on_fatal: OnFatal) {
+        // A panic in the thread that owns the database leaves its state unknown as well.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.serve(&queue)));
+        let outcome = outcome.unwrap_or_else(|_| Err(Fault::Fatal("the writer panicked".to_owned())));
+        // Dropping the queue with what still waits in it answers everybody: the store has stopped.
+        drop(queue);
+        if let Err(fault) = outcome {
+            tracing::error!(%fault, "the store cannot go on; state is recovered at the next start");
+            on_fatal(&fault);
+        }
+    }
+
+    fn serve(&mut self, queue: &Receiver<Message>) -> Result<(), Fault> {
+        loop {
+            let (jobs, go_on) = self.gather(queue);
+            if !jobs.is_empty() {
+                self.commit(jobs)?;
+            }
+            if !go_on {
+                return self.finish();
+            }
+            self.upkeep()?;
+        }
+    }
+
+    /// What is waiting; waits itself when nothing is, until upkeep is due.
+    fn gather(&self, queue: &Receiver<Message>) -> (Vec<Box<dyn Job>>, bool) {
+        let mut jobs = Vec::new();
+        let mut next = match queue.recv_timeout(self.idle_for()) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return (jobs, false),
+        };
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) => jobs.push(job),
+                Message::Stop => return (jobs, false),
+            }
+            next = if jobs.len() < BATCH_MAX { queue.try_recv().ok() } else { None };
+        }
+        (jobs, true)
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Result<(), Fault> {
+        match batch::commit(&mut self.backend, &mut jobs, self.clock.as_ref(), &self.key) {
+            Ok(committed) => self.release(committed, jobs),
+            Err(Fault::Fatal(cause)) => Err(Fault::Fatal(cause)),
+            Err(Fault::Unavailable { why, cause }) => {
+                tracing::warn!(%why, cause, commands = jobs.len(), "a commit did not succeed; nothing of it was kept");
+                if jobs.len() == 1 || why == Unavailable::Locked {
+                    turn_away(jobs, why);
+                    return Ok(());
+                }
+                self.commit_one_by_one(jobs)
+            }
+        }
+    }
+
+    /// The whole batch was taken back because of one; now each stands alone and only the one fails.
+    fn commit_one_by_one(&mut self, jobs: Vec<Box<dyn Job>>) -> Result<(), Fault> {
+        let mut locked = false;
+        for job in jobs {
+            let mut one = vec![job];
+            // Waiting for the lock once is enough for all.
+            if locked {
+                turn_away(one, Unavailable::Locked);
+                continue;
+            }
+            match batch::commit(&mut self.backend, &mut one, self.clock.as_ref(), &self.key) {
+                Ok(committed) => self.release(committed, one)?,
+                Err(Fault::Fatal(cause)) => return Err(Fault::Fatal(cause)),
+                Err(Fault::Unavailable { why, cause }) => {
+                    tracing::error!(%why, cause, "a command could not be made durable; nothing of it was kept");
+                    locked = why == Unavailable::Locked;
+                    turn_away(one, why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After the commit: first what gateways see, then the answers, then the fence, which need not hurry.
+    fn release(&mut self, committed: Committed, jobs: Vec<Box<dyn Job>>) -> Result<(), Fault> {
+        let wrote = committed.wrote;
+        self.index.follow(committed.holders);
+        for (job, verdict) in jobs.into_iter().zip(committed.verdicts) {
+            match verdict {
+                Verdict::Decided(at) => job.answer(at),
+                Verdict::Unavailable(why) => job.unavailable(why),
+            }
+        }
+        if committed.erased {
+            let now = Instant::now();
+            let first = self.due.erased.as_ref().map_or(now, |erased| erased.first);
+            self.due.erased = Some(Erased { first, last: now });
+        }
+        if wrote {
+            self.fence.write(committed.size).map_err(fatal)?;
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do if no command comes.
+    fn idle_for(&self) -> Duration {
+        let now = Instant::now();
+        let look = LOOK.saturating_sub(now - self.due.looked);
+        let fence = (!self.fence.is_synced()).then(|| FENCE_SYNC.saturating_sub(now - self.due.fence_synced));
+        let purge = self.due.erased.as_ref().map(|erased| PURGE_QUIET.saturating_sub(now - erased.last));
+        [fence, purge].into_iter().flatten().fold(look, Duration::min)
+    }
+
+    fn upkeep(&mut self) -> Result<(), Fault> {
+        self.backend.keep_up()?;
+        let now = Instant::now();
+        if now - self.due.fence_synced >= FENCE_SYNC {
+            self.fence.sync().map_err(fatal)?;
+            self.due.fence_synced = now;
+        }
+        if now - self.due.looked >= LOOK {
+            self.backend.still_there()?;
+            self.due.looked = now;
+        }
+        let purge = self.due.erased.as_ref();
+        if purge.is_some_and(|it| now - it.last >= PURGE_QUIET || now - it.first >= PURGE_LATEST) {
+            self.purge()?;
+        }
+        Ok(())
+    }
+
+    fn purge(&mut self) -> Result<(), Fault> {
+        match self.backend.purge() {
+            Ok(()) => self.due.erased = None,
+            // Somebody is reading: as if it had been erased just now.
+            Err(Fault::Unavailable { cause, .. }) => {
+                tracing::debug!(cause, "erased shares are purged from the files a little later");
+                let now = Instant::now();
+                self.due.erased = Some(Erased { first: now, last: now });
+            }
+            Err(fatal) => return Err(fatal),
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        self.purge()?;
+        self.fence.sync().map_err(fatal)
+    }
+}
+
+fn turn_away(jobs: Vec<Box<dyn Job>>, why: Unavailable) {
+    for job in jobs {
+        job.unavailable(why);
+    }
+}
+
+fn fatal(error: super::fence::FenceError) -> Fault {
+    Fault::Fatal(error.to_string())
+}
