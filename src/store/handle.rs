@@ -33,7 +33,12 @@ struct Shared {
     questions: SyncSender<Question>,
     index: Arc<VerifyIndex>,
     head: Head,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
+}
+
+struct Threads {
+    reader: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
 }
 
 /// The store does not start.
@@ -131,12 +136,11 @@ impl Store {
             clock,
             // A crash may have come between an erasure and its purge.
             due: Due::with_erasure(),
+            trouble: None,
         };
-        let threads = vec![
-            spawn("tallyd-reader", move || reader::run(reading, &asked))?,
-            spawn("tallyd-writer", move || writer.run(queue, on_fatal))?,
-        ];
-        let threads = Mutex::new(threads);
+        let reader = Some(spawn("tallyd-reader", move || reader::run(reading, &asked))?);
+        let writer = Some(spawn("tallyd-writer", move || writer.run(queue, on_fatal))?);
+        let threads = Mutex::new(Threads { reader, writer });
         let shared = Shared { commands, questions, index, head, threads };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -185,14 +189,16 @@ impl Store {
 
     /// Finishes what was submitted before, purges what was erased, syncs the fence, and ends the threads. Blocks.
     pub fn stop(&self) {
+        let mut threads = self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
         // The reader first: while it reads, nothing can be purged. A thread that has ended already cannot be sent
-        // anything, which is as good.
-        let _ = self.shared.questions.send(Question::Stop);
-        let _ = self.shared.commands.send(Message::Stop);
-        let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // A panic was told of where it happened.
-            let _ = thread.join();
+        // anything, which is as good; a panic in one was told of where it happened.
+        if let Some(reader) = threads.reader.take() {
+            let _ = self.shared.questions.send(Question::Stop);
+            let _ = reader.join();
+        }
+        if let Some(writer) = threads.writer.take() {
+            let _ = self.shared.commands.send(Message::Stop);
+            let _ = writer.join();
         }
     }
 

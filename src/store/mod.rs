@@ -3,6 +3,16 @@
 //!
 //! This room knows how to keep and to find, not what may happen: decisions come in as [`contract::Command`]s and are
 //! made inside its transaction. What above it acts on the world needs a [`contract::Recorded`] from it.
+//!
+//! What lies in the state directory, and what changing or losing it costs:
+//!
+//! | file | holds | trusted for | losing it |
+//! |---|---|---|---|
+//! | `tallyd.db`, `-wal`, `-shm` | journal, tables, sealed shares | nothing that the journal's tree does not confirm | restore the newest backup; the fence tells that it is older |
+//! | `fence` | journal's name and a size that it has reached | that the database was not rolled back | the daemon does not start |
+//! | `epochs/N` | the salt of a sealing epoch | opening the shares sealed in it | those deliveries are abandoned and made anew |
+//!
+//! `fence` and `epochs` must not be in a backup: put back together with an old database, they would vouch for it.
 
 pub mod archive;
 pub mod backend;

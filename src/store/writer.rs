@@ -57,6 +57,8 @@ pub(super) struct Writer<B> {
     pub(super) key: SigningKey,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) due: Due,
+    /// What keeps commits from succeeding, if something does.
+    pub(super) trouble: Option<Unavailable>,
 }
 
 /// When the upkeep is due.
@@ -129,8 +131,8 @@ impl<B: Backend> Writer<B> {
             Ok(committed) => self.release(committed, jobs),
             Err(Fault::Fatal(cause)) => Err(Fault::Fatal(cause)),
             Err(Fault::Unavailable { why, cause }) => {
-                tracing::warn!(%why, cause, commands = jobs.len(), "a commit did not succeed; nothing of it was kept");
                 if jobs.len() == 1 || why == Unavailable::Locked {
+                    self.tell(why, &cause);
                     turn_away(jobs, why);
                     return Ok(());
                 }
@@ -153,7 +155,7 @@ impl<B: Backend> Writer<B> {
                 Ok(committed) => self.release(committed, one)?,
                 Err(Fault::Fatal(cause)) => return Err(Fault::Fatal(cause)),
                 Err(Fault::Unavailable { why, cause }) => {
-                    tracing::error!(%why, cause, "a command could not be made durable; nothing of it was kept");
+                    self.tell(why, &cause);
                     locked = why == Unavailable::Locked;
                     turn_away(one, why);
                 }
@@ -178,9 +180,23 @@ impl<B: Backend> Writer<B> {
             self.due.erased = Some(Erased { first, last: now });
         }
         if wrote {
+            if let Some(why) = self.trouble.take() {
+                tracing::info!(was = %why, "commits succeed again");
+            }
             self.fence.write(committed.size).map_err(fatal)?;
         }
         Ok(())
+    }
+
+    /// A condition that lasts is told once, until a commit succeeds; a single refused write each time.
+    fn tell(&mut self, why: Unavailable, cause: &str) {
+        let lasts = matches!(why, Unavailable::Full | Unavailable::Locked);
+        if !lasts || self.trouble != Some(why) {
+            tracing::error!(%why, cause, "a commit did not succeed; nothing of it was kept");
+        }
+        if lasts {
+            self.trouble = Some(why);
+        }
     }
 
     /// How long there is nothing to do if no command comes.

@@ -20,7 +20,7 @@ use crate::store::backend::Instance;
 const NAME: &str = "tallyd.db";
 
 /// How long to wait for another process that holds the database.
-const BUSY: Duration = Duration::from_secs(2);
+pub(super) const BUSY: Duration = Duration::from_secs(2);
 
 /// Prepared statements kept per connection; there are fewer in all.
 const STATEMENTS: usize = 128;

@@ -5,10 +5,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, MAIN_DB};
 
+use super::connection::BUSY;
 use super::fault::{Failure, sorted};
 use super::load::{self, all, first};
 use super::row::{self, Columns};
@@ -139,7 +141,10 @@ impl Backend for SqliteWriter {
     }
 
     fn purge(&mut self) -> Result<(), Fault> {
+        // A reader is not waited for: all commits would wait with us.
+        self.sql.busy_timeout(Duration::ZERO).map_err(|error| sorted(&error))?;
         let done = self.sql.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
+        self.sql.busy_timeout(BUSY).map_err(|error| sorted(&error))?;
         done.map(|_| self.wal_pages.store(0, Ordering::Relaxed)).map_err(|error| sorted(&error))
     }
 
