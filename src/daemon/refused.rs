@@ -116,7 +116,7 @@ impl From<BadSettings> for Refused {
 impl From<BadKey> for Refused {
     fn from(problem: BadKey) -> Self {
         let hint = "it is the file that tallyd init made; restore it from where you keep it";
-        Self::files("read the journal's signing key", "", &problem, hint)
+        Self::files("read the journal's signing key", "", problem, hint)
     }
 }
 

@@ -141,10 +141,8 @@ fn broken(error: &hyper::Error) -> NoAnswer {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            return match explain(io) {
-                NoAnswer::Tls(_) if io.get_ref().is_none() => NoAnswer::Broken(io.to_string()),
-                explained => explained,
-            };
+            // What carries no error of TLS is the network's.
+            return if io.get_ref().is_some() { explain(io) } else { NoAnswer::Broken(io.to_string()) };
         }
         cause = error.source();
     }

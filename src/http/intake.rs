@@ -1,6 +1,7 @@
 //! The intake door: case systems post events and ask how an order is going. 202 means that the event is durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -79,7 +80,8 @@ async fn post_events(service: Arc<Service>, mut request: Authorised<Sender>) -> 
     let sender = Arc::new(request.caller().clone());
     match posted {
         Posted::One(event) => {
-            let wanted = read_all(&service, std::slice::from_ref(&event))?.pop().ok_or_else(Problem::not_found)?;
+            refuse_forbidden(&service, &sender, &event).await?;
+            let [wanted] = read_all(&service, [&event])?;
             let taken = take(&service, &sender, event, wanted).await?;
             let location = format!("/v1/issuances/{}", taken.issuance_id);
             let mut response = json(StatusCode::ACCEPTED, &taken)?;
@@ -95,48 +97,67 @@ async fn post_events(service: Arc<Service>, mut request: Authorised<Sender>) -> 
 /// A batch is read as a whole before any event of it is taken; then each is taken by itself, all at once, so that they
 /// share a commit. 202 when all were accepted, 207 with the result of each otherwise.
 async fn take_batch(service: Arc<Service>, sender: Arc<Sender>, events: Vec<Envelope>) -> Result<Response, Problem> {
-    let wanted = read_all(&service, &events)?;
-    let mut under_way = Vec::with_capacity(events.len());
-    for (event, wanted) in events.into_iter().zip(wanted) {
+    let mut results = Vec::with_capacity(events.len());
+    let mut allowed = Vec::with_capacity(events.len());
+    for event in events {
+        match refuse_forbidden(&service, &sender, &event).await {
+            Ok(()) => allowed.push(event),
+            Err(problem) => results.push(TakenOne::refused(event.identity.event, &problem)),
+        }
+    }
+    let wanted: Vec<_> = read_all(&service, &allowed)?;
+    let mut under_way = Vec::with_capacity(allowed.len());
+    for (event, wanted) in allowed.into_iter().zip(wanted) {
         let (service, sender) = (Arc::clone(&service), Arc::clone(&sender));
         let key = event.identity.event.clone();
-        let taking = tokio::spawn(async move { take(&service, &sender, event, wanted).await });
-        under_way.push((key, taking));
+        under_way.push((key, tokio::spawn(async move { take(&service, &sender, event, wanted).await })));
     }
-    let mut results = Vec::with_capacity(under_way.len());
-    let mut status = StatusCode::ACCEPTED;
     for (event, taking) in under_way {
-        let outcome = taking.await.unwrap_or_else(|_| Err(Problem::unavailable(std::time::Duration::from_secs(5))));
-        results.push(match outcome {
+        let stopped = |_| Err(Problem::unavailable(Duration::from_secs(5)));
+        results.push(match taking.await.unwrap_or_else(stopped) {
             Ok(accepted) => TakenOne { event, accepted: Some(accepted), refused: None },
-            Err(problem) => {
-                status = StatusCode::MULTI_STATUS;
-                let refused = Refused { status: problem.status().as_u16(), code: problem.code() };
-                TakenOne { event, accepted: None, refused: Some(refused) }
-            }
+            Err(problem) => TakenOne::refused(event, &problem),
         });
     }
-    json(status, &results)
+    let all = results.iter().all(|result| result.accepted.is_some());
+    json(if all { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS }, &results)
 }
 
-fn read_all(service: &Service, events: &[Envelope]) -> Result<Vec<Wanted>, Problem> {
+/// Reads the data of all events, so that the faults of all are told at once.
+fn read_all<'a, C>(service: &Service, events: impl IntoIterator<Item = &'a Envelope>) -> Result<C, Problem>
+where
+    C: TryFrom<Vec<Wanted>>,
+{
     let mut faults = Faults::default();
-    let read: Vec<_> = events.iter().map(|event| read(event, &service.desk.policy, &mut faults)).collect();
+    let read: Vec<_> = events.into_iter().map(|event| read(event, &service.desk.policy, &mut faults)).collect();
     let wanted: Option<Vec<_>> = read.into_iter().collect();
-    match wanted {
-        Some(wanted) if faults.is_empty() => Ok(wanted),
-        Some(_) | None => Err(Problem::unprocessable(faults.into_vec())),
+    let wanted = wanted.filter(|_| faults.is_empty()).and_then(|wanted| wanted.try_into().ok());
+    wanted.ok_or_else(|| Problem::unprocessable(faults.into_vec()))
+}
+
+/// A type that the sender may not post is refused before its data is looked at, and the refusal is on record.
+async fn refuse_forbidden(service: &Service, sender: &Sender, event: &Envelope) -> Result<(), Problem> {
+    if service.senders.get(&sender.name).is_some_and(|types| types.contains(&event.kind)) {
+        return Ok(());
+    }
+    let refused = EventRefused { event: event.identity.event.clone(), r#type: event.kind };
+    service.desk.note(actor(sender), Fact::EventRefused(refused)).await.map_err(unavailable)?;
+    Err(Problem::forbidden("type-not-allowed", "This sender may not post events of this type."))
+}
+
+fn actor(sender: &Sender) -> Actor {
+    Actor::Sender { name: sender.name.clone(), certificate: sender.certificate }
+}
+
+impl TakenOne {
+    fn refused(event: EventKey, problem: &Problem) -> Self {
+        let refused = Refused { status: problem.status().as_u16(), code: problem.code() };
+        Self { event, accepted: None, refused: Some(refused) }
     }
 }
 
 async fn take(service: &Service, sender: &Sender, event: Envelope, wanted: Wanted) -> Result<Taken, Problem> {
-    let actor = Actor::Sender { name: sender.name.clone(), certificate: sender.certificate };
-    let may = service.senders.get(&sender.name);
-    if !may.is_some_and(|types| types.contains(&event.kind)) {
-        let refused = EventRefused { event: event.identity.event, r#type: event.kind };
-        service.desk.note(actor, Fact::EventRefused(refused)).await.map_err(unavailable)?;
-        return Err(Problem::forbidden("type-not-allowed", "This sender may not post events of this type."));
-    }
+    let actor = actor(sender);
     let identity = event.identity;
     let order = |data: OrderData, event| Order {
         actor: actor.clone(),
