@@ -125,7 +125,8 @@ impl From<Refused> for Failure {
             Kind::Files => Exit::Refused,
             Kind::Quarantine => Exit::NotVerified,
         };
-        Self::new(refused.tried, refused.object, refused.cause).hint(refused.hint).exit(exit)
+        let failure = Self::new(refused.tried, refused.object, refused.cause).exit(exit);
+        if refused.hint.is_empty() { failure } else { failure.hint(refused.hint) }
     }
 }
 

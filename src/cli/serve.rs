@@ -17,9 +17,6 @@ pub fn run(_args: &Args, config: &Path) -> Result<Exit, Failure> {
     let log = logging::start(config.log.format, config.log.level)
         .map_err(|cause| Failure::new("start the log", "", cause))?;
     let ended = serve(&config);
-    if let Err(refused) = &ended {
-        tracing::error!(%refused, hint = %refused.hint, "tallyd ends");
-    }
     log.flush();
     ended.map(|()| Exit::Done).map_err(Failure::from)
 }

@@ -64,7 +64,8 @@ impl fmt::Display for Refused {
 
 impl From<ConfigRefused> for Refused {
     fn from(refused: ConfigRefused) -> Self {
-        Self::files("use the configuration", "", &refused, "correct every line that is named, then run tallyd check")
+        // Each of its faults brings a hint of its own.
+        Self::files("use the configuration", "", &refused, "")
     }
 }
 
