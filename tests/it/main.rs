@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod delivery;
 mod documents;
+mod events;
+mod harness;
+mod harness_itself;
 mod mail_fixture;
 mod mail_hostile;
 mod mail_session;
+mod replacement;
 mod sink;
 mod tls_matrix;
+mod whole_way;

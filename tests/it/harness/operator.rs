@@ -1,0 +1,54 @@
+//! Commands: the binary, run to its end within a bounded time.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::daemon::BINARY;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// Runs the binary with a configuration.
+pub(crate) fn run(configuration: &Path, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--config").arg(configuration).env_clear();
+    finish(command)
+}
+
+/// Runs a command to its end; one that does not end is killed, and that is a failure.
+pub(crate) fn finish(mut command: Command) -> Ran {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let began = Instant::now();
+    let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
+    while !waiting.is_finished() {
+        if began.elapsed() > DEADLINE {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            panic!("{command:?} did not end within {DEADLINE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = waiting.join().unwrap();
+    Ran {
+        exit: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    /// Expects an exit code, and shows what was said otherwise.
+    #[track_caller]
+    pub(crate) fn expect_exit(self, exit: i32) -> Self {
+        assert_eq!(self.exit, exit, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+}
