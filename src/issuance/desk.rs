@@ -269,6 +269,13 @@ impl Desk {
                 }
             });
         }
+        if let Err(SubmitError::Refused(DeliveryRefusal::Over)) = &outcome {
+            // Decisions see only what is not final. How this delivery ended stands in the tables, and its recipient,
+            // who the refusal says is asking, can act on it.
+            let view = self.read(move |queries| queries.delivery(reference)).await?;
+            let refusal = view.map_or(DeliveryRefusal::Over, |view| DeliveryRefusal::Gone(view.credential.state));
+            return Err(DeskError::Refused(refusal));
+        }
         Ok(outcome?)
     }
 
