@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 #[test]
 fn every_test_that_security_md_names_exists() {
     let sources = sources();
-    let missing: Vec<_> = named_tests(&read("SECURITY.md")).into_iter().filter(|name| !defined(&sources, name)).collect();
+    let missing: Vec<_> =
+        named_tests(&read("SECURITY.md")).into_iter().filter(|name| !defined(&sources, name)).collect();
     assert!(missing.is_empty(), "SECURITY.md names tests that do not exist: {missing:#?}");
 }
 

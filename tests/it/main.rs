@@ -10,6 +10,7 @@ mod harness_itself;
 mod mail_fixture;
 mod mail_hostile;
 mod mail_session;
+mod readme;
 mod replacement;
 mod sink;
 mod tls_matrix;
