@@ -24,7 +24,7 @@ use tallyd::domain::ids::Environment;
 use tokio::runtime::Runtime;
 
 use self::approval::Approval;
-pub(crate) use self::configuration::{Ports, Settings};
+pub(crate) use self::configuration::{Ports, Settings, free_port};
 use self::daemon::Daemon;
 use self::directory::Directory;
 use self::keys::Keys;
