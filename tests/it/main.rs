@@ -11,6 +11,7 @@ mod mail_fixture;
 mod mail_hostile;
 mod mail_session;
 mod nginx;
+mod postfix;
 mod readme;
 mod replacement;
 mod sink;
