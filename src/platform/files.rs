@@ -8,11 +8,12 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, OFlags};
 use zeroize::Zeroizing;
 
 /// Keys and passwords are short; a file beyond this is the wrong file.
@@ -226,22 +227,38 @@ fn read_checked(
 }
 
 /// Makes a file of mode 0600 that must not be there yet, and makes it last: when this returns, it survives a power cut.
+/// After a crash there is the whole file or none, because it gets its name last.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileRefused> {
     let refused = |why| FileRefused { path: path.to_owned(), why };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(system("create it"))
-        .map_err(refused)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(cause) = written {
+    let made = match unnamed_beside(path) {
+        Ok(file) => write_and_name(file, path, bytes),
+        // A file system without unnamed files, which is none that state may lie on. What else is wrong shows here too.
+        Err(_) => write_under_its_name(path, bytes),
+    };
+    made.and_then(|()| sync_parent(path)).map_err(refused)
+}
+
+fn unnamed_beside(path: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE.bits().cast_signed();
+    OpenOptions::new().write(true).mode(0o600).custom_flags(flags).open(parent(path))
+}
+
+fn write_and_name(mut file: File, path: &Path, bytes: &[u8]) -> Result<(), Why> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(system("write it"))?;
+    // open(2) names this way for those without CAP_DAC_READ_SEARCH.
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)
+        .map_err(|errno| system("create it")(errno.into()))
+}
+
+fn write_under_its_name(path: &Path, bytes: &[u8]) -> Result<(), Why> {
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(system("create it"))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|cause| {
         // Half a key is worse than none. That the removal fails too changes nothing about the answer.
         let _ = std::fs::remove_file(path);
-        return Err(refused(Why::System { tried: "write it", cause }));
-    }
-    sync_parent(path).map_err(refused)
+        Why::System { tried: "write it", cause }
+    })
 }
 
 /// Puts new content in the place of a file: after a crash there is the old or the new content, never a part.
@@ -306,9 +323,12 @@ pub(super) fn opening(cause: io::Error) -> Why {
 }
 
 /// A name in a directory lasts when the directory is synced.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_parent(path: &Path) -> Result<(), Why> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|directory| directory.sync_all()).map_err(system("make its directory last"))
+    File::open(parent(path)).and_then(|directory| directory.sync_all()).map_err(system("make its directory last"))
 }
 
 #[cfg(test)]

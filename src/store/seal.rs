@@ -98,12 +98,14 @@ impl Sealer {
         made.map_err(|cause| SealError::Directory { path, cause })
     }
 
-    /// Reads the epochs that exist. Creates nothing.
+    /// Reads the epochs that exist. Creates nothing; the removal of an epoch that a crash interrupted is finished.
     pub fn open(state: &Path, key: SecretBox<[u8; 32]>) -> Result<Self, SealError> {
         let directory = state.join(DIRECTORY);
         let mut epochs = BTreeMap::new();
         for number in numbers_in(&directory)? {
-            epochs.insert(number, read_epoch(&directory, number, &key)?);
+            if let Some(opened) = read_epoch(&directory, number, &key)? {
+                epochs.insert(number, opened);
+            }
         }
         Ok(Self { directory, key, epochs: RwLock::new(epochs) })
     }
@@ -116,8 +118,8 @@ impl Sealer {
         (now < newest.at || newest.at.date() == now.date()).then_some(*number)
     }
 
-    /// Opens the next epoch. Its salt is on disk when this returns; the caller then records it. An epoch that a
-    /// crash left unrecorded does no harm: it seals, and is destroyed like any other.
+    /// Opens the next epoch, which the caller has recorded. Its salt is on disk when this returns; after a crash it is
+    /// there whole or not at all.
     pub fn open_new(&self, now: Timestamp, random: &dyn Randomness) -> Result<u32, SealError> {
         let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
         let newest = epochs.last_key_value().map_or(0, |(number, _)| *number);
@@ -240,13 +242,18 @@ fn salt_text(number: u32, opened: Timestamp, salt: &[u8; SALT_LENGTH]) -> Zeroiz
     Zeroizing::new(format!("tallyd epoch v1\nnumber {number}\nopened {opened}\nsalt {}\n", salt.as_str()))
 }
 
-fn read_epoch(directory: &Path, number: u32, key: &SecretBox<[u8; 32]>) -> Result<Opened, SealError> {
+fn read_epoch(directory: &Path, number: u32, key: &SecretBox<[u8; 32]>) -> Result<Option<Opened>, SealError> {
     let path = file_of(directory, number);
     let bytes = files::read_secret(&FileSource::Path(path.clone()))?;
+    // Overwritten and still there: a crash came before the name was removed.
+    if bytes.iter().all(|byte| *byte == 0) && !bytes.is_empty() {
+        files::erase(&path)?;
+        return Ok(None);
+    }
     let Some((at, salt)) = parse_salt(number, &bytes) else {
         return Err(SealError::Damaged(path));
     };
-    Ok(Opened { at, key: derive(key, &salt)? })
+    Ok(Some(Opened { at, key: derive(key, &salt)? }))
 }
 
 fn parse_salt(number: u32, bytes: &[u8]) -> Option<(Timestamp, Zeroizing<[u8; SALT_LENGTH]>)> {
@@ -348,6 +355,18 @@ mod tests {
         assert!(matches!(reopened.unseal(&application, &sealed), Err(SealError::EpochGone(1))));
         assert_eq!(reopened.list(), [Epoch { number: 2, opened: now().after(DAY) }]);
         assert_eq!(reopened.current(now()), Some(2));
+    }
+
+    #[test]
+    fn a_removal_that_a_crash_interrupted_is_finished_at_the_next_start() {
+        let (scratch, sealer) = sealer("seal-interrupted");
+        sealer.open_new(now(), &random()).unwrap();
+        sealer.open_new(now().after(DAY), &random()).unwrap();
+        let path = scratch.path().join(DIRECTORY).join("1");
+        let length = fs::read(&path).unwrap().len();
+        fs::write(&path, vec![0; length]).unwrap();
+        assert_eq!(open(scratch.path(), 7).list().len(), 1);
+        assert!(!path.exists());
     }
 
     #[test]

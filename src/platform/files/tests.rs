@@ -109,6 +109,16 @@ fn a_new_file_is_private_and_never_overwrites() {
 }
 
 #[test]
+fn where_there_are_no_unnamed_files_a_new_one_is_as_private_and_overwrites_as_little() {
+    let scratch = Scratch::new("named");
+    let path = scratch.path("key");
+    write_under_its_name(&path, b"one").unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    assert!(write_under_its_name(&path, b"two").is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"one");
+}
+
+#[test]
 fn replacing_leaves_the_new_content_and_nothing_beside_it_even_after_a_crash() {
     let scratch = Scratch::new("replace");
     let path = scratch.path("fence");
