@@ -58,9 +58,11 @@ impl Rate {
         Self(DefaultKeyedRateLimiter::keyed(Quota::per_minute(count)))
     }
 
-    /// So many a second, all of which may come at once; at least one.
+    /// So many a second, at least one, and twice as many in a burst.
     pub fn per_second(count: u32) -> Self {
-        Self(DefaultKeyedRateLimiter::keyed(Quota::per_second(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))))
+        let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let burst = count.saturating_mul(NonZeroU32::MIN.saturating_add(1));
+        Self(DefaultKeyedRateLimiter::keyed(Quota::per_second(count).allow_burst(burst)))
     }
 
     /// Takes one from this certificate's share.
