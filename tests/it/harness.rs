@@ -15,6 +15,8 @@ pub(crate) mod people;
 pub(crate) mod pki;
 pub(crate) mod search;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,7 +32,7 @@ use self::directory::Directory;
 use self::keys::Keys;
 use self::mailbox::PartOne;
 use self::operator::Ran;
-use self::people::{Client, Reply};
+use self::people::{Client, Reply, Way};
 use self::pki::Files;
 use self::search::{Remembered, search};
 use crate::sink::{Behaviour, Door, Mail, Sink};
@@ -106,10 +108,9 @@ impl Harness {
     pub(crate) fn serve(&mut self) {
         let daemon = Daemon::start(self.directory.path(), &self.configuration());
         self.daemon = Some(daemon);
-        let metrics = self.client_of(self.ports.metrics, None);
         let deadline = Instant::now() + SOON;
         loop {
-            if metrics.try_get_plain("/readyz").is_some_and(|status| status == 200) {
+            if self.metrics("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
                 return;
             }
             if let Some(status) = self.daemon.as_mut().and_then(Daemon::ended) {
@@ -186,8 +187,26 @@ impl Harness {
 
     /// Any client at any port.
     pub(crate) fn client_of(&self, port: u16, pair: Option<&pki::Pair>) -> Client {
-        let tls = self.files.client_config(pair);
-        Client::new(port, tls, Arc::clone(&self.runtime), Arc::clone(&self.remembered))
+        self.client_by(Way::Tls(port, self.files.client_config(pair)))
+    }
+
+    /// The operator door without the command line, as the user of the test.
+    pub(crate) fn operator(&self) -> Client {
+        self.client_by(Way::Socket(self.path().join("run/operator.sock")))
+    }
+
+    fn client_by(&self, way: Way) -> Client {
+        Client::new(way, Arc::clone(&self.runtime), Arc::clone(&self.remembered))
+    }
+
+    /// What the metrics door answers to a `GET`, head and body, if anybody answers.
+    pub(crate) fn metrics(&self, target: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports.metrics)).ok()?;
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 
     /// Runs the binary with this agency's configuration, to its end.

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod architecture;
+mod bad_input;
 mod delivery;
 mod documents;
+mod doors;
 mod events;
 mod harness;
 mod harness_itself;

@@ -1,26 +1,34 @@
-//! Those who talk to the daemon over mutual TLS. Every answer is looked through for parts of secrets before a test sees
+//! Those who talk to the daemon over mutual TLS or a Unix socket. Every answer is looked through for parts of secrets before a test sees
 //! it.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use base64ct::{Base64, Encoding};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tallyd::http::client::{NoAnswer, Question, over_tls};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tallyd::http::client::{NoAnswer, Question, over_tls, over_unix};
 use tokio::runtime::Runtime;
 
 use super::search::Remembered;
 
 /// One who asks, at one door, with one certificate or none.
 pub(crate) struct Client {
-    port: u16,
-    tls: Arc<ClientConfig>,
+    way: Way,
     runtime: Arc<Runtime>,
     remembered: Arc<Mutex<Remembered>>,
+}
+
+/// How the door is reached.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// Mutual TLS on a port of localhost.
+    Tls(u16, Arc<ClientConfig>),
+    /// A Unix socket.
+    Socket(PathBuf),
 }
 
 /// What came back.
@@ -31,13 +39,8 @@ pub(crate) struct Reply {
 }
 
 impl Client {
-    pub(super) fn new(
-        port: u16,
-        tls: Arc<ClientConfig>,
-        runtime: Arc<Runtime>,
-        remembered: Arc<Mutex<Remembered>>,
-    ) -> Self {
-        Self { port, tls, runtime, remembered }
+    pub(super) fn new(way: Way, runtime: Arc<Runtime>, remembered: Arc<Mutex<Remembered>>) -> Self {
+        Self { way, runtime, remembered }
     }
 
     /// Asks, and expects an answer of some kind.
@@ -47,8 +50,10 @@ impl Client {
 
     /// Asks; there may be no answer.
     pub(crate) fn try_ask(&self, question: Question) -> Result<Reply, NoAnswer> {
-        let asked = over_tls("localhost", self.port, Arc::clone(&self.tls), question);
-        let answer = self.runtime.block_on(asked)?;
+        let answer = match &self.way {
+            Way::Tls(port, tls) => self.runtime.block_on(over_tls("localhost", *port, Arc::clone(tls), question)),
+            Way::Socket(path) => self.runtime.block_on(over_unix(path, question)),
+        }?;
         let reply =
             Reply { status: answer.status.as_u16(), headers: answer.headers.clone(), body: answer.body.to_vec() };
         self.remembered.lock().unwrap().shares_in(&String::from_utf8_lossy(&reply.body));
@@ -106,24 +111,6 @@ impl Client {
         let mut all = vec![("authorization", basic.as_str())];
         all.extend_from_slice(fields);
         self.request(Method::GET, "/v1/verify", &all, None)
-    }
-
-    /// A `GET` without TLS, for the metrics door: the status, if anybody answers.
-    pub(crate) fn try_get_plain(&self, target: &str) -> Option<u16> {
-        let text = self.plain(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))?;
-        text.split(' ').nth(1)?.parse().ok()
-    }
-
-    /// Bytes without TLS, and all that comes back.
-    pub(crate) fn plain(&self, request: &str) -> Option<String> {
-        self.runtime.block_on(async {
-            let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
-            stream.write_all(request.as_bytes()).await.ok()?;
-            let mut answer = Vec::new();
-            let reading = stream.read_to_end(&mut answer);
-            tokio::time::timeout(super::SOON, reading).await.ok()?.ok()?;
-            Some(String::from_utf8_lossy(&answer).into_owned())
-        })
     }
 }
 
