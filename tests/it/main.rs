@@ -16,6 +16,8 @@ mod mail_session;
 mod nginx;
 mod postfix;
 mod readme;
+mod refused_start;
+mod reload;
 mod replacement;
 mod sink;
 mod strangers_client;
