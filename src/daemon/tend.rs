@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::time::Timestamp;
 use crate::http::service::Service;
 use crate::issuance::desk::Desk;
 use crate::issuance::pulse::Pulse;
@@ -67,10 +68,7 @@ pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: 
 pub(super) async fn epochs(desk: &Desk) {
     let now = desk.clock.now();
     if desk.sealer.current(now).is_none() {
-        match desk.sealer.open_new(now, &*desk.random) {
-            Ok(epoch) => record(desk, Fact::EpochOpened(Epoch { epoch })).await,
-            Err(error) => tracing::error!(%error, "no new sealing epoch can be opened; the last one goes on"),
-        }
+        open_next(desk, now).await;
     }
     let in_use = match desk.read(|queries| queries.epochs_in_use()).await {
         Ok(in_use) => in_use,
@@ -82,7 +80,19 @@ pub(super) async fn epochs(desk: &Desk) {
     destroy_unused(desk, &in_use).await;
 }
 
-async fn destroy_unused(desk: &Desk, in_use: &BTreeMap<u32, crate::domain::time::Timestamp>) {
+/// The opening is on record before anything can be sealed in the epoch: a version in an epoch that the journal does not
+/// know would not verify. A crash in between leaves no salt, and the same number is recorded and opened again.
+async fn open_next(desk: &Desk, now: Timestamp) {
+    let epoch = desk.sealer.list().last().map_or(1, |newest| newest.number.saturating_add(1));
+    if !record(desk, Fact::EpochOpened(Epoch { epoch })).await {
+        return;
+    }
+    if let Err(error) = desk.sealer.open_new(now, &*desk.random) {
+        tracing::error!(epoch, %error, "no new sealing epoch can be opened; the last one goes on");
+    }
+}
+
+async fn destroy_unused(desk: &Desk, in_use: &BTreeMap<u32, Timestamp>) {
     let mut epochs = desk.sealer.list();
     // A version that was sealed just before the newest epoch was opened may not be on record yet.
     let settled = |epoch: &&crate::store::seal::Epoch| desk.clock.now().since(epoch.opened) >= SETTLED_AFTER;
@@ -90,17 +100,23 @@ async fn destroy_unused(desk: &Desk, in_use: &BTreeMap<u32, crate::domain::time:
         return;
     }
     for epoch in epochs.iter().map(|epoch| epoch.number).filter(|number| !in_use.contains_key(number)) {
-        match desk.sealer.destroy(epoch) {
-            Ok(()) => record(desk, Fact::EpochDestroyed(Epoch { epoch })).await,
-            Err(error) => tracing::error!(epoch, %error, "a sealing epoch cannot be destroyed"),
+        // On record first, as everything is. A crash in between leaves the salt, and both are done again.
+        if !record(desk, Fact::EpochDestroyed(Epoch { epoch })).await {
+            return;
+        }
+        if let Err(error) = desk.sealer.destroy(epoch) {
+            tracing::error!(epoch, %error, "a sealing epoch cannot be destroyed");
         }
     }
 }
 
-async fn record(desk: &Desk, fact: Fact) {
-    if let Err(why) = desk.note(Actor::Daemon, fact).await {
-        tracing::warn!(%why, "a change of the sealing epochs could not be put on record");
+/// Whether it is on record now.
+async fn record(desk: &Desk, fact: Fact) -> bool {
+    let noted = desk.note(Actor::Daemon, fact).await;
+    if let Err(why) = &noted {
+        tracing::warn!(%why, "a change of the sealing epochs cannot be put on record; it is put off");
     }
+    noted.is_ok()
 }
 
 /// Feeds the service manager's watchdog for as long as a write and a read come back in time: a process that lives but
