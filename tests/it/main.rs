@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod crash;
 mod delivery;
 mod documents;
 mod doors;
@@ -18,6 +19,7 @@ mod postfix;
 mod readme;
 mod refused_start;
 mod reload;
+mod process;
 mod replacement;
 mod sink;
 mod strangers_client;
