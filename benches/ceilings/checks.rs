@@ -59,17 +59,16 @@ async fn activate(place: &Place, daemon: &Daemon, mails: &[String]) -> Result<Ve
     let mut credentials = Vec::new();
     for mail in mails {
         let mailed = shares(mail)?;
-        let reference = mailed.first().context("a mail without a share")?.reference().to_string();
+        let reference = mailed.first().context("a mail without a share")?.reference.to_string();
         connection.ask(&request(&format!("POST /v1/deliveries/{reference}/collect"), "", ""), 200).await?;
         let collected: serde_json::Value = serde_json::from_slice(connection.body())?;
         let (mut proofs, mut basic) = (serde_json::Map::new(), None);
         for part in collected["shares"].as_array().context("no shares")? {
             let text = |name: &str| part[name].as_str().context("a share that is cut");
             let picked_up = ShareToken::from_text(text("share")?.to_owned()).read()?;
-            let mailed =
-                mailed.iter().find(|share| share.label() == picked_up.label()).context("a label is missing")?;
+            let mailed = mailed.iter().find(|share| share.label == picked_up.label).context("a label is missing")?;
             let secret = combine(mailed, &picked_up)?;
-            proofs.insert(text("label")?.to_owned(), secret.proof(picked_up.reference()).to_hex().into());
+            proofs.insert(text("label")?.to_owned(), secret.proof(&picked_up.reference).to_hex().into());
             let pair = format!("{}:{}", text("client_id")?, secret.reveal_to_recipient());
             basic = Some(Base64::encode_string(pair.as_bytes()));
         }

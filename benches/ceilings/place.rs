@@ -68,16 +68,7 @@ impl Place {
 
     /// Copies a state directory that no daemon has open.
     pub(crate) fn copy_state(&self, from: &str, to: &str) -> Result<()> {
-        let to = self.path(to);
-        DirBuilder::new().mode(0o700).create(&to)?;
-        for entry in fs::read_dir(self.path(from))? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                // Copies the mode as well.
-                fs::copy(entry.path(), to.join(entry.file_name()))?;
-            }
-        }
-        Ok(())
+        copy(&self.path(from), &self.path(to))
     }
 
     /// Removes a state directory.
@@ -91,4 +82,19 @@ impl Drop for Place {
         // What is left over lies in the build directory, where nobody minds.
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    DirBuilder::new().mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            // Copies the mode as well.
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }

@@ -1,17 +1,20 @@
 //! An entry and its canonical bytes (RFC 8785).
 //!
-//! The bytes are what is stored, hashed and exported. Every key is ASCII and every number an integer below 2⁵³, so
-//! sorting by bytes and serde_json's escapes give the canonical form; a test holds it against the reference form.
+//! The bytes are what is stored, hashed and exported. A test holds them against the reference form.
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
+use serde::de::{IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::actor::Actor;
+use super::canonical;
 use super::fact::Fact;
 use super::subject::Subject;
 use crate::domain::time::Timestamp;
 
 /// One committed fact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its place, from 0.
     pub seq: u64,
@@ -43,13 +46,16 @@ pub enum NotAnEntry {
 impl Entry {
     /// The canonical bytes.
     pub fn canonical(&self) -> Vec<u8> {
-        // By way of a value, whose maps are sorted by key; every part of an entry can be written as JSON.
-        serde_json::to_value(self).map(|value| value.to_string().into_bytes()).unwrap_or_default()
+        // Every part of an entry can be written as JSON.
+        canonical::to_vec(self).unwrap_or_default()
     }
 
     /// Reads canonical bytes and refuses any other spelling of the same entry.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAnEntry> {
-        let entry: Self = serde_json::from_slice(bytes).map_err(|error| NotAnEntry::Unknown(error.to_string()))?;
+        let unknown = |error: serde_json::Error| NotAnEntry::Unknown(error.to_string());
+        let Written { actor, data, kind, seq, subject, time } = serde_json::from_slice(bytes).map_err(unknown)?;
+        let fact = Part::fact(kind, data).map_err(unknown)?;
+        let entry = Self { seq, time, actor, subject, fact };
         if !entry.fact.fits(&entry.subject) {
             return Err(NotAnEntry::Subject);
         }
@@ -57,6 +63,71 @@ impl Entry {
             return Err(NotAnEntry::NotCanonical);
         }
         Ok(entry)
+    }
+}
+
+/// An entry's members as they stand, the data still unread: its form depends on the kind, which comes after it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<'a> {
+    actor: Actor,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    kind: &'a str,
+    seq: u64,
+    subject: Subject,
+    time: Timestamp,
+}
+
+/// The two parts of a [`Fact`], handed to its reader with the kind first, so that the data is read once and without a
+/// copy in between.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Kind(&'a str),
+    Data(&'a RawValue),
+}
+
+impl<'a> Part<'a> {
+    fn fact(kind: &'a str, data: &'a RawValue) -> Result<Fact, serde_json::Error> {
+        let parts = [("kind", Self::Kind(kind)), ("data", Self::Data(data))];
+        Fact::deserialize(MapDeserializer::new(parts.into_iter()))
+    }
+}
+
+impl<'de> IntoDeserializer<'de, serde_json::Error> for Part<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Part<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+        match self {
+            Self::Kind(kind) => visitor.visit_borrowed_str(kind),
+            Self::Data(data) => data.deserialize_any(visitor),
+        }
+    }
+
+    /// The kind is read as the name of a variant; the data of every kind is an object.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, serde_json::Error> {
+        match self {
+            Self::Kind(kind) => visitor.visit_enum(BorrowedStrDeserializer::new(kind)),
+            Self::Data(data) => data.deserialize_any(visitor),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

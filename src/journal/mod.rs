@@ -4,6 +4,7 @@
 //! so what has no field cannot get in. This room knows the domain and nothing else: no table, no socket, no file.
 
 pub mod actor;
+mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod fact;
