@@ -128,7 +128,14 @@ where
         .header(header::CONNECTION, "close")
         .body(Full::new(body.unwrap_or_default()))
         .map_err(|error| NoAnswer::Broken(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let response = match sender.send_request(request).await {
+        Ok(response) => response,
+        // A late alert ends the connection; the request only learns that it was cancelled.
+        Err(cancelled) => {
+            let ended = connection.await.ok().and_then(Result::err);
+            return Err(broken(&ended.unwrap_or(cancelled)));
+        }
+    };
     let (parts, body) = response.into_parts();
     let collected = Limited::new(body, ANSWER_MAX).collect().await;
     let body = collected.map_err(|error| NoAnswer::Broken(error.to_string()))?.to_bytes();

@@ -110,7 +110,7 @@ impl Harness {
         self.daemon = Some(daemon);
         let deadline = Instant::now() + SOON;
         loop {
-            if self.metrics("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
+            if self.is_ready() {
                 return;
             }
             if let Some(status) = self.daemon.as_mut().and_then(Daemon::ended) {
@@ -119,6 +119,11 @@ impl Harness {
             assert!(Instant::now() < deadline, "the daemon is not ready after {SOON:?}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Whether the daemon says that it serves.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.metrics("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200 "))
     }
 
     /// Stops the daemon as a service manager does, and expects a good end.

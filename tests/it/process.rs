@@ -89,10 +89,9 @@ impl Process {
 
     /// Waits until it serves, or has ended.
     pub(crate) fn ready(&mut self, harness: &Harness) -> bool {
-        let metrics = harness.client_of(harness.ports.metrics, None);
         let deadline = Instant::now() + SOON;
         while self.ended().is_none() {
-            if metrics.try_get_plain("/readyz") == Some(200) {
+            if harness.is_ready() {
                 return true;
             }
             assert!(Instant::now() < deadline, "neither ready nor ended after {SOON:?}:\n{}", harness.log());
