@@ -1,0 +1,256 @@
+//! Shares in a text that people pasted: an e-mail with quoting marks, broken lines and soft line breaks, or the source of
+//! one. It finds them and says which are not whole; what belongs together is decided elsewhere.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Read};
+
+use zeroize::Zeroizing;
+
+use super::super::output::{Failure, Output};
+use crate::domain::ids::Label;
+use crate::domain::reference::Reference;
+use crate::domain::share::{NotAShare, Share, ShareToken, Side};
+
+/// An e-mail with a hundred pairs has some 60 KiB; beyond this it is not an e-mail.
+const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What every token begins with.
+const START: &str = "tally1.";
+
+/// The longest field of a token: a payload has 72 bytes at most, which base64 writes with 96 characters.
+const FIELD_MAX: usize = 128;
+
+/// Hexadecimal digits of the checksum that a token ends with.
+const CHECKSUM_LENGTH: usize = 8;
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Pasted {
+    /// Whole shares; none twice.
+    pub(in crate::cli) shares: Vec<Share>,
+    /// What begins like a share and is none.
+    pub(in crate::cli) broken: Vec<Broken>,
+}
+
+/// The remains of a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Broken {
+    /// Of which delivery, as far as it can be read.
+    pub(in crate::cli) reference: Option<Reference>,
+    /// By which channel it came.
+    pub(in crate::cli) side: Option<Side>,
+    /// Of which pair.
+    pub(in crate::cli) label: Option<Label>,
+    /// What is wrong.
+    pub(in crate::cli) why: Damage,
+}
+
+/// What is wrong with a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Damage {
+    /// Its end is missing.
+    CutOff,
+    /// All of it is there, but not as it was.
+    Changed,
+}
+
+impl Pasted {
+    /// Looks through a text.
+    pub(in crate::cli) fn find(text: &str) -> Self {
+        let text = without_breaks(text);
+        let mut found = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for (place, _) in text.match_indices(START) {
+            let rest = text.get(place..).unwrap_or_default();
+            match token(rest) {
+                // A mail holds each share twice: in its text and in its HTML.
+                Ok(token) if seen.contains(&token) => {}
+                Ok(token) => {
+                    seen.push(token);
+                    match ShareToken::from_text(token.to_owned()).read() {
+                        Ok(share) => found.shares.push(share),
+                        Err(NotAShare::Checksum | NotAShare::Form) => {
+                            found.broken.push(Broken::of(rest, Damage::Changed))
+                        }
+                    }
+                }
+                Err(CutOff) => found.broken.push(Broken::of(rest, Damage::CutOff)),
+            }
+        }
+        found
+    }
+}
+
+impl Broken {
+    fn of(rest: &str, why: Damage) -> Self {
+        let mut fields = rest.split('.').skip(1);
+        let reference = fields.next().and_then(|field| field.parse().ok());
+        let side = match fields.next() {
+            Some("mail") => Some(Side::Mail),
+            Some("pickup") => Some(Side::Pickup),
+            Some(_) | None => None,
+        };
+        // Without a dot after it, the label itself may be cut.
+        let label = fields.next().filter(|_| fields.next().is_some()).and_then(|field| field.parse().ok());
+        Self { reference, side, label, why }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CutOff => "it is cut off: its end is missing",
+            Self::Changed => "its checksum does not fit: it was changed or cut off when it was copied",
+        })
+    }
+}
+
+/// Reads all of standard input. People are told what to paste; the terminal shows it, as it shows the e-mail.
+pub(in crate::cli) fn read_standard_input(prompt: &str, output: &mut Output) -> Result<Zeroizing<String>, Failure> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        output.say(prompt);
+    }
+    read_text(input.lock())
+}
+
+fn read_text(input: impl Read) -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    input
+        .take(TEXT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| Failure::new("read", "standard input", cause))?;
+    if bytes.len() as u64 > TEXT_BYTES_MAX {
+        let cause = format!("it is longer than {TEXT_BYTES_MAX} bytes");
+        return Err(Failure::new("read", "standard input", cause).hint("paste one e-mail, without attachments"));
+    }
+    // Shares are ASCII; whatever else the mail is written in does not matter.
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The text without what mail programs put into a long word: white space, quoting marks, soft line breaks, invisible
+/// characters, and NUL, which is every second byte where UTF-16 is read as ASCII.
+fn without_breaks(text: &str) -> Zeroizing<String> {
+    let mut joined = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        if character == '=' {
+            // Quoted-printable (RFC 2045, section 6.7): "=" and a line end is nothing; some encode what need not be.
+            if let Some(decoded) = rest.as_str().get(..2).and_then(needless_escape) {
+                joined.push(decoded);
+                rest.nth(1);
+            }
+        } else if !is_noise(character) {
+            joined.push(character);
+        }
+    }
+    joined
+}
+
+fn needless_escape(digits: &str) -> Option<char> {
+    match digits {
+        "2D" => Some('-'),
+        "2E" => Some('.'),
+        "5F" => Some('_'),
+        _ => None,
+    }
+}
+
+fn is_noise(character: char) -> bool {
+    const INVISIBLE: [char; 6] = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}'];
+    character.is_whitespace() || matches!(character, '>' | '|' | '*' | '\0') || INVISIBLE.contains(&character)
+}
+
+/// The text ends, or goes over into something else, before the token does.
+struct CutOff;
+
+/// The token that a text begins with. Its end is known by the length of the checksum, since the text goes on without
+/// white space.
+fn token(text: &str) -> Result<&str, CutOff> {
+    let mut end = START.len();
+    for _ in ["reference", "side", "label", "payload"] {
+        let field = text.get(end..).unwrap_or_default();
+        let length = field.find(|character: char| !is_of_field(character)).ok_or(CutOff)?;
+        if length > FIELD_MAX || field.as_bytes().get(length) != Some(&b'.') {
+            return Err(CutOff);
+        }
+        end += length + 1;
+    }
+    let checksum = text.get(end..end + CHECKSUM_LENGTH).ok_or(CutOff)?;
+    if !checksum.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(CutOff);
+    }
+    text.get(..end + CHECKSUM_LENGTH).ok_or(CutOff)
+}
+
+fn is_of_field(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bundle::tests::{Counting, tokens};
+    use super::*;
+
+    fn found(text: &str) -> (usize, Vec<Damage>) {
+        let pasted = Pasted::find(text);
+        (pasted.shares.len(), pasted.broken.iter().map(|broken| broken.why).collect())
+    }
+
+    #[test]
+    fn a_share_is_found_however_the_mail_was_mangled() {
+        let (mail, _) = tokens("K7QF2M9D", "oauth2", &Counting(1));
+        let (head, tail) = mail.split_at(60);
+        for text in [
+            mail.clone(),
+            format!("Part 1:\n{mail}\n\nPair: apigw"),
+            format!("{head}=\r\n{tail}"),
+            format!("> Part 1:\n> {head}\n> {tail}\n> \n> more"),
+            format!(">> {head}\r\n>> {tail}"),
+            format!("{head} {tail}"),
+            format!("{head}\u{a0}\u{200b}{tail}"),
+            format!("*{mail}*"),
+            format!("Part1:{mail}abcdef.and.so.on"),
+            mail.replace('.', "=2E").replace('-', "=2D").replace('_', "=5F"),
+            mail.chars().flat_map(|character| [character, '\0']).collect(),
+            format!("{mail}\n<pre>{mail}</pre>\n{mail}"),
+        ] {
+            assert_eq!(found(&text), (1, vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_that_is_cut_off_is_told_wherever_the_cut_is() {
+        let (mail, _) = tokens("K7QF2M9D", "oauth2", &Counting(1));
+        for length in START.len()..mail.len() {
+            assert_eq!(found(&mail[..length]), (0, vec![Damage::CutOff]), "{length}");
+            assert_eq!(found(&format!("{}\nRegards, E.", &mail[..length])).0, 0, "{length}");
+        }
+        let pasted = Pasted::find(&mail[..mail.len() - 20]);
+        assert_eq!(pasted.broken[0].reference, "K7QF2M9D".parse().ok());
+        assert_eq!((pasted.broken[0].side, pasted.broken[0].label.clone()), (Some(Side::Mail), "oauth2".parse().ok()));
+    }
+
+    #[test]
+    fn a_share_after_a_broken_one_is_found() {
+        let (one, _) = tokens("K7QF2M9D", "oauth2", &Counting(1));
+        let (two, _) = tokens("K7QF2M9D", "apigw", &Counting(2));
+        assert_eq!(found(&format!("{}\n{two}", &one[..50])), (1, vec![Damage::CutOff]));
+    }
+
+    #[test]
+    fn a_changed_share_is_told_from_a_whole_one() {
+        let (mail, _) = tokens("K7QF2M9D", "oauth2", &Counting(1));
+        let changed = mail.replacen("oauth2", "oauth3", 1);
+        assert_eq!(found(&changed), (0, vec![Damage::Changed]));
+    }
+
+    #[test]
+    fn any_bytes_are_read_and_too_many_are_refused() {
+        assert_eq!(read_text(&b"\xff\xfetally1\xe5"[..]).unwrap().matches("tally1").count(), 1);
+        let failure = read_text(io::repeat(b'a')).unwrap_err();
+        assert!(failure.to_string().contains("longer than"), "{failure}");
+        assert_eq!(found(""), (0, vec![]));
+        assert_eq!(found("=\u{e5}\u{e5}tally1="), (0, vec![]));
+    }
+}
