@@ -175,6 +175,12 @@ impl Output {
         }
     }
 
+    /// Whether all data has reached its reader so far: to be asked before something that rests on it.
+    pub fn has_arrived(&mut self) -> bool {
+        self.data.flush();
+        !self.data.closed
+    }
+
     /// Tells why the command failed and how it ends.
     pub fn fail(&mut self, failure: &Failure) -> Exit {
         self.narration.line(&failure.to_string());
@@ -325,6 +331,7 @@ mod tests {
         drop(reader);
         let mut output = Output::to(Reader::People, writer, io::sink());
         (0..3).for_each(|_| output.data("line"));
+        assert!(!output.has_arrived());
         assert_eq!(output.finish(Exit::Done), Exit::Done);
     }
 
