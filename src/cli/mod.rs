@@ -6,10 +6,13 @@
 pub mod audit;
 pub mod certs;
 pub mod check;
+pub mod combine;
+pub mod demo;
 pub mod init;
 pub mod list;
 pub mod operator;
 pub mod output;
+pub mod pickup;
 pub mod reissue;
 pub mod revoke;
 pub mod serve;
@@ -65,6 +68,12 @@ enum Command {
     Audit(audit::Audit),
     /// Write an example PKI for trying out.
     Certs(certs::CertsArgs),
+    /// For recipients: fetch part 2, combine, and confirm.
+    Pickup(pickup::Args),
+    /// For recipients: put both parts together offline.
+    Combine(combine::Args),
+    /// Show the whole way of a credential on this machine, step by step.
+    Demo(demo::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -96,6 +105,9 @@ pub fn run() -> ExitCode {
         Command::Revoke(args) => revoke::run(args, &cli.config, &mut output),
         Command::Audit(args) => audit::run(args, &cli.config, &mut output),
         Command::Certs(args) => write_certs(args, &mut output),
+        Command::Pickup(args) => pickup::run(args, &mut output),
+        Command::Combine(args) => combine::run(args, &mut output),
+        Command::Demo(args) => demo::run(args, &mut output),
     };
     let exit = ended.unwrap_or_else(|failure| output.fail(&failure));
     output.finish(exit).into()
