@@ -30,7 +30,7 @@ use crate::issuance::post::PostRoom;
 use crate::mail::{self, Relay, RelaySettings};
 use crate::platform::clock::Clock as _;
 use crate::platform::files;
-use crate::platform::memory::scrub_stack;
+use crate::platform::memory::scrub_parked_stack;
 use crate::platform::stop::stop_pair;
 
 /// Refused connections that are logged a second, in all.
@@ -53,7 +53,7 @@ pub fn serve(config: &Config) -> Result<(), Refused> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // What a task left on the stack and in registers goes when its thread has nothing to do (invariant 9).
-        .on_thread_park(scrub_stack)
+        .on_thread_park(scrub_parked_stack)
         .build()
         .map_err(|cause| Refused::failed("start the runtime", "", cause, "see the limits of the service"))?;
     let ended = runtime.block_on(run(config));
