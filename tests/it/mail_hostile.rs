@@ -81,7 +81,7 @@ fn expected(behaviour: Behaviour) -> (Door, Outcome) {
         B::Content220 => (Implicit, unknown(unexpected("220"))),
         B::Content251 => (Implicit, unknown(unexpected("251"))),
         B::Content354 => (Implicit, unknown(unexpected("354"))),
-        B::Hang250 | B::Drip250 => (Implicit, unknown(Trouble::TimedOut)),
+        B::Hang250 | B::Late250 | B::Drip250 => (Implicit, unknown(Trouble::TimedOut)),
         B::EndlessContent | B::HugeLineContent => (Implicit, unknown(Trouble::ReplyTooLong)),
         B::GarbageContent | B::BytesContent | B::BareLfContent | B::MixedContent => {
             (Implicit, unknown(Trouble::Garbled))

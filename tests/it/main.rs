@@ -14,6 +14,7 @@ mod harness_itself;
 mod mail_fixture;
 mod mail_hostile;
 mod mail_session;
+mod memory;
 mod nginx;
 mod postfix;
 mod process;

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use self::behaviour::Act::{Close, Drip, Endless, Grey, Hold, HugeLine, InjectLate, Reset, Say, Slow};
+use self::behaviour::Act::{Close, Drip, Endless, Grey, Hold, HugeLine, InjectLate, Late, Reset, Say, Slow};
 pub(crate) use self::behaviour::Behaviour;
 use self::behaviour::Moment::{
     Auth, Banner, ClearHello, Content, Data, Handshake, Hello, Quit, Rcpt, Sender, StartTls,
@@ -47,12 +47,19 @@ pub(crate) struct Mail {
 #[derive(Default)]
 struct Record {
     mails: Vec<Mail>,
-    refused: usize,
+    refused: Vec<Mail>,
     clear: Vec<u8>,
     commands: Vec<String>,
     connections: usize,
     sessions: usize,
     greyed: HashSet<String>,
+}
+
+impl Record {
+    fn taken_after_all(&mut self, mail: Mail) {
+        self.refused.retain(|refused| refused.raw != mail.raw);
+        self.mails.push(mail);
+    }
 }
 
 type Shared = Arc<Mutex<(Behaviour, Record)>>;
@@ -103,7 +110,12 @@ impl Sink {
 
     /// How many mails it received whole and did not answer 250 to.
     pub(crate) fn refused(&self) -> usize {
-        self.shared.lock().unwrap().1.refused
+        self.shared.lock().unwrap().1.refused.len()
+    }
+
+    /// Those mails.
+    pub(crate) fn refused_mails(&self) -> Vec<Mail> {
+        self.shared.lock().unwrap().1.refused.clone()
     }
 
     /// Every byte that came outside TLS.
@@ -276,7 +288,15 @@ impl<S: Wire> Talk<S> {
             self.shared.lock().unwrap().1.mails.push(mail);
             return self.say(b"250 2.0.0 queued\r\n").await;
         }
-        self.shared.lock().unwrap().1.refused += 1;
+        self.shared.lock().unwrap().1.refused.push(mail.clone());
+        if behaviour.at(Content) == Some(Late) {
+            // Not refused after all.
+            while self.act(Content) == Some(Late) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            self.shared.lock().unwrap().1.taken_after_all(mail);
+            return self.say(b"250 2.0.0 queued\r\n").await;
+        }
         self.answer(Content, b"552 5.3.4 too big\r\n").await
     }
 
@@ -315,7 +335,7 @@ impl<S: Wire> Talk<S> {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.say(b"250 relay\r\n").await
             }
-            Some(Hold) => std::future::pending().await,
+            Some(Hold | Late) => std::future::pending().await,
             Some(Close) => {
                 if now == Data {
                     self.say(proper).await?;

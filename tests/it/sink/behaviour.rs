@@ -1,6 +1,6 @@
 //! The table of behaviours: at which point of the talk which one does what. How it is done is in `sink`.
 
-use self::Act::{Close, Drip, Endless, Grey, Hold, HugeLine, InjectLate, Reset, Say, Slow};
+use self::Act::{Close, Drip, Endless, Grey, Hold, HugeLine, InjectLate, Late, Reset, Say, Slow};
 use self::Moment::{Auth, Banner, ClearHello, Content, Data, Handshake, Hello, Quit, Rcpt, Sender, StartTls};
 
 /// A point of the talk at which the sink answers.
@@ -42,6 +42,8 @@ pub(super) enum Act {
     InjectLate,
     /// The proper answer, after 400 ms.
     Slow,
+    /// The proper answer, as soon as the sink behaves otherwise.
+    Late,
 }
 
 macro_rules! behaviours {
@@ -130,6 +132,8 @@ behaviours! {
     Content251: Content, Say(b"251 forwarded\r\n");
     Content354: Content, Say(b"354 go on\r\n");
     Hang250: Content, Hold;
+    /// 250 when the test lets it.
+    Late250: Content, Late;
     Drop250: Content, Close;
     Reset250: Content, Reset;
     Drip250: Content, Drip(b"250 ok\r\n");
