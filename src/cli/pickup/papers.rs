@@ -125,5 +125,5 @@ fn unusable(cert: &Path, key: &Path, cause: &rustls::Error) -> Failure {
         let cause = format!("it does not belong to the certificate in {}", cert.display());
         return refused(key, cause).hint("the first certificate in --cert must be the organisation's own");
     }
-    refused(key, cause).hint("RSA and the elliptic curves P-256 and P-384 are understood; P-521 is not")
+    refused(key, cause).hint("keys of RSA, P-256, P-384 and Ed25519 are understood; P-521 is not")
 }
