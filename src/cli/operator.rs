@@ -85,6 +85,8 @@ fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
     match text("code").as_str() {
         "unknown-client" => failure.hint("tallyd list shows every client"),
         "unavailable" => failure.hint("the daemon cannot write now: see its log; the same command works when it can"),
+        "grace-too-long" => failure.hint("give a shorter --grace, or leave it out for the usual one"),
+        "faults-in-body" => failure.hint("correct what is named, and run the command again"),
         "nothing-to-revoke" => failure.hint("tallyd show tells what there is"),
         _ => failure,
     }

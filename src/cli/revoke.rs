@@ -37,13 +37,17 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     match output.reader() {
         Reader::Programs => output.json(&answer),
         Reader::People => {
-            let ended = text(&answer, "/credentials_ended");
+            let ended = match text(&answer, "/credentials_ended").as_str() {
+                "0" => "No credential verified".to_owned(),
+                "1" => "1 credential was ended".to_owned(),
+                more => format!("{more} credentials were ended"),
+            };
             let withdrawn = if text(&answer, "/delivery_withdrawn") == "true" {
                 "; the delivery under way was taken back"
             } else {
                 ""
             };
-            output.say(format_args!("{ended} credentials were ended{withdrawn}. None of the client verifies now."));
+            output.say(format_args!("{ended}{withdrawn}. None of the client verifies now."));
         }
     }
     Ok(Exit::Done)

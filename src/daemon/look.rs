@@ -1,7 +1,5 @@
 //! What `tallyd check` looks at: everything that a start needs, without taking the lock, binding a socket or writing.
 
-use std::time::Duration;
-
 use super::accounts::Admitted;
 use super::doors::material;
 use super::keys::Keys;
@@ -13,9 +11,6 @@ use crate::http::tls::TlsMaterial;
 use crate::platform::clock::{Clock, SystemClock, start_check};
 use crate::platform::state_directory::StateDirectory;
 use crate::store::archive::Archive;
-
-/// A certificate or list that ends within this time is warned of.
-const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +47,7 @@ pub fn look(config: &Config, offline: bool) -> Vec<Finding> {
     findings.extend(state(config));
     findings.extend(certificates(config));
     let operator = Admitted::find(&config.operator.users, &config.operator.groups);
-    findings.push(finding("operators", operator.map(|admitted| format!("{} users are let in", admitted.users.len()))));
+    findings.push(finding("operators", operator.map(|admitted| format!("users let in: {}", admitted.users.len()))));
     findings.push(finding("mails", letterhead(config).map(|_| "addresses and names can be written".to_owned())));
     findings.push(relay_finding(config, offline));
     findings
@@ -133,7 +128,7 @@ fn expiries(door: &str, material: &TlsMaterial) -> Vec<Finding> {
                 "renew it and reload the daemon",
             );
             Finding::Bad { subject, refused }
-        } else if expiry.at <= now.after(SOON) {
+        } else if expiry.at <= now.after(expiry.soon) {
             Finding::Warning { subject, told }
         } else {
             Finding::Good { subject, told }

@@ -1,8 +1,8 @@
 //! Closed sets of words: an enum whose variants have one spelling each, in journal, tables and answers alike.
 
-/// A text is none of the words of a closed set.
+/// A text is none of the words of a closed set. Holds the words, a comma after each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a {0}")]
+#[error("one of {}", .0.trim_end_matches(", "))]
 pub struct NotAWord(pub(super) &'static str);
 
 macro_rules! words_of {
@@ -21,7 +21,7 @@ macro_rules! words_of {
             type Err = $crate::domain::words::NotAWord;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                match text { $($text => Ok(Self::$variant),)+ _ => Err($crate::domain::words::NotAWord(stringify!($name))) }
+                match text { $($text => Ok(Self::$variant),)+ _ => Err($crate::domain::words::NotAWord(concat!($($text, ", "),+))) }
             }
         }
 

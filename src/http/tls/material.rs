@@ -2,6 +2,7 @@
 //! their modes, is the caller's.
 
 use std::fmt;
+use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -72,6 +73,8 @@ pub struct Expiry {
     pub what: &'static str,
     /// Its notAfter or nextUpdate.
     pub at: Timestamp,
+    /// How long before its end somebody should look.
+    pub soon: Duration,
 }
 
 impl NamedFile {
@@ -138,18 +141,25 @@ impl TlsMaterial {
             for der in file.certificates()? {
                 let (_, certificate) = X509Certificate::from_der(&der).map_err(|cause| file.unusable(cause))?;
                 let at = instant(certificate.validity().not_after).ok_or_else(|| file.unusable(OUT_OF_RANGE))?;
-                found.push(Expiry { file: file.name.clone(), what, at });
+                found.push(Expiry { file: file.name.clone(), what, at, soon: CERTIFICATE_SOON });
             }
         }
         for file in &self.crls {
             for der in file.revocation_lists()? {
                 let list = RevocationList::read(file, &der)?;
-                found.push(Expiry { file: file.name.clone(), what: "revocation list", at: list.next_update });
+                let (what, at) = ("revocation list", list.next_update);
+                found.push(Expiry { file: file.name.clone(), what, at, soon: LIST_SOON });
             }
         }
         Ok(found)
     }
 }
+
+/// A certificate is renewed by people, who need time.
+const CERTIFICATE_SOON: Duration = Duration::from_secs(30 * 86_400);
+
+/// A list is published anew by a machine, every few days at least; one that ends within a day was not fetched.
+const LIST_SOON: Duration = Duration::from_secs(86_400);
 
 const OUT_OF_RANGE: &str = "a date outside of the years 1970 to 9999";
 
