@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod cli;
 mod crash;
 mod delivery;
 mod documents;
