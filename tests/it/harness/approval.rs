@@ -35,9 +35,10 @@ impl Approval {
     pub(crate) fn with(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         let parent = self.data.pointer_mut(parent).unwrap();
-        match parent {
-            Value::Array(items) => items[name.parse::<usize>().unwrap()] = value.into(),
-            _ => parent[name] = value.into(),
+        if let Some(items) = parent.as_array_mut() {
+            items[name.parse::<usize>().unwrap()] = value.into();
+        } else {
+            parent[name] = value.into();
         }
         self
     }

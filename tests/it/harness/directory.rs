@@ -33,6 +33,7 @@ impl Directory {
     }
 
     /// It stays after the end.
+    #[expect(clippy::print_stderr, reason = "cargo shows it with the failed test")]
     pub(super) fn keep(&mut self) {
         self.kept = true;
         eprintln!("what the test left behind is in {}", self.path.display());

@@ -41,7 +41,7 @@ impl Files {
     /// Makes authorities and certificates, and writes what the daemon reads to `tls` and `keys`, what clients hold to
     /// `client`.
     pub(super) fn write(root: &Path) -> Self {
-        let mut pki = Pki::new(now()).unwrap();
+        let pki = Pki::new(now()).unwrap();
         let server = pki.servers.issue(&Leaf::server(["localhost"], now())).unwrap();
         let relay = pki.servers.issue(&Leaf::server(["localhost"], now())).unwrap();
         let system = |name| pki.systems.issue(&Leaf::system(name, now())).unwrap();
