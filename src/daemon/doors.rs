@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::accounts::{Admitted, user_name};
+use super::descriptors;
 use super::refused::Refused;
 use crate::config::{Config, Identity, OrganisationFrom, Peer, TlsFiles, TlsListener};
 use crate::domain::ids::PeerName;
@@ -58,6 +59,7 @@ impl Doors {
             let doorway = Doorway::Loopback(bind_tcp("metrics", metrics.listen)?);
             doors.bound.push(Bound { name: "metrics", doorway, limits: limits(&metrics.limits, config) });
         }
+        doors.fit_descriptors(config)?;
         Ok(doors)
     }
 
@@ -74,6 +76,13 @@ impl Doors {
             self.bound.push(Bound { name: "gateway socket", doorway, limits: limits(&socket.limits, config) });
         }
         Ok(())
+    }
+
+    /// Strangers come by TCP. Who may use a socket file was named by the agency, and finds descriptors kept free.
+    fn fit_descriptors(&mut self, config: &Config) -> Result<(), Refused> {
+        let by_tcp = self.bound.iter_mut().filter(|bound| !matches!(bound.doorway, Doorway::Socket(..)));
+        let mut doors: Vec<_> = by_tcp.map(|bound| &mut bound.limits.connections_max).collect();
+        descriptors::share_out(descriptors::for_connections(config.mail.sessions as usize), &mut doors)
     }
 
     /// Opens every door. From now on requests are answered.

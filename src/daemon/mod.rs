@@ -4,6 +4,7 @@
 //! behind, and only then a socket. Nothing that safety needs is left to a stop; a crash is an ordinary way to end.
 
 pub mod accounts;
+mod descriptors;
 pub mod doors;
 pub mod init;
 pub mod keys;

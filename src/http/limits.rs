@@ -7,8 +7,8 @@ use super::framing::HeadLimits;
 /// What one listener gives at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections in all. Each takes one descriptor, so the sum over all listeners must stay well under
-    /// `RLIMIT_NOFILE`; the operator socket has a listener, and thereby a reserve, of its own.
+    /// Open connections in all. Each takes one descriptor, so the daemon keeps the sum over all listeners well under
+    /// `RLIMIT_NOFILE`: the operator socket, the relay and the store have a reserve.
     pub connections_max: usize,
     /// Open connections from one IPv4 address or one IPv6 /64.
     pub connections_per_source_max: usize,
