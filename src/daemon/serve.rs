@@ -102,14 +102,18 @@ async fn run(config: &Config) -> Result<(), Refused> {
     ready.store(true, Ordering::Release);
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tallyd serves");
-    let failed = wait(config, &tls_doors, store_failed).await?;
+    let failed = wait(config, &tls_doors, store_failed.clone()).await?;
     ready.store(false, Ordering::Release);
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.stop();
+    if failed.is_none() {
+        finish(config, tasks, &desk).await;
+        tokio::task::block_in_place(|| desk.store.stop());
+    }
+    // The store may have failed during the stop as well, or together with the signal.
+    let failed = failed.or_else(|| store_failed.borrow().clone());
     match failed {
         None => {
-            finish(config, tasks, &desk).await;
-            tokio::task::block_in_place(|| desk.store.stop());
             tracing::info!("tallyd has stopped");
             Ok(())
         }
