@@ -5,7 +5,7 @@
 //! answer and nothing else, the technician uses the newest mail and repeats what had no answer. Whatever was accepted
 //! must end in exactly one active credential. The control is an intake that says 202 before anything is durable.
 
-mod life;
+pub(crate) mod life;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +53,7 @@ fn sweep(begin: fn() -> Beginning, files: &[&str], call: &'static str, stride: u
                     let what = format!("signal=KILL:when={k}");
                     let injection = Injection::on_state(&beginning.harness, files, call, what);
                     match beginning.round(Intake::Honest, &injection) {
-                        Ok(outcome) if outcome.survived => _ = end.fetch_min(k, Ordering::Relaxed),
+                        Ok(outcome) if outcome.first_life.success() => _ = end.fetch_min(k, Ordering::Relaxed),
                         Ok(_) => _ = deaths.fetch_add(1, Ordering::Relaxed),
                         Err(error) => failures.lock().unwrap().push(format!("{call} {k}: {error:#}")),
                     }

@@ -10,6 +10,7 @@ mod delivery;
 mod documents;
 mod doors;
 mod events;
+mod faults;
 mod harness;
 mod harness_itself;
 mod mail_fixture;

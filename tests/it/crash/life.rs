@@ -2,7 +2,7 @@
 //! and the verdict.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Who says 202 to the case system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intake {
+pub(crate) enum Intake {
     /// The daemon.
     Honest,
     /// Somebody before the daemon, who passes the event on afterwards. The control.
@@ -32,17 +32,17 @@ pub(super) enum Intake {
 /// An approval that was accepted is not there any more.
 #[derive(Debug, thiserror::Error)]
 #[error("the approval was accepted and is lost")]
-pub(super) struct Lost;
+pub(crate) struct Lost;
 
 /// How a round ended that ended well.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    /// Whether the first life ended as it was told to.
-    pub(super) survived: bool,
+pub(crate) struct Outcome {
+    /// How the first life ended.
+    pub(crate) first_life: ExitStatus,
 }
 
 /// One round, as the case system and the technician see it.
-pub(super) struct Round<'a> {
+pub(crate) struct Round<'a> {
     harness: &'a mut Harness,
     intake: Intake,
     approval: &'a Approval,
@@ -57,7 +57,7 @@ pub(super) struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// On the state that was kept aside, in which the approval may have been accepted already.
-    pub(super) fn new(
+    pub(crate) fn new(
         harness: &'a mut Harness,
         intake: Intake,
         approval: &'a Approval,
@@ -71,8 +71,8 @@ impl<'a> Round<'a> {
     }
 
     /// Both lives and the verdict.
-    pub(super) fn run(mut self, injection: &Injection) -> Result<Outcome> {
-        let survived = self.first_life(injection)?;
+    pub(crate) fn run(mut self, injection: &Injection) -> Result<Outcome> {
+        let first_life = self.first_life(injection)?;
         // What the crash left is searched in the end, when all parts are known.
         let left = self.harness.path().join("crashed");
         let _ = std::fs::remove_dir_all(&left);
@@ -84,10 +84,10 @@ impl<'a> Round<'a> {
         self.harness.run(&["audit", "verify"]).expect_exit(0);
         let found = self.harness.found();
         ensure!(found.is_empty(), "left behind on disk:\n{}", found.join("\n"));
-        Ok(Outcome { survived })
+        Ok(Outcome { first_life })
     }
 
-    fn first_life(&mut self, injection: &Injection) -> Result<bool> {
+    fn first_life(&mut self, injection: &Injection) -> Result<ExitStatus> {
         let mut daemon = Process::injected(self.harness, injection);
         if daemon.ready(self.harness) && (self.accepted.is_some() || self.post()?) {
             let deadline = Instant::now() + SOON;
@@ -96,7 +96,7 @@ impl<'a> Round<'a> {
                 std::thread::sleep(LOOK);
             }
         }
-        Ok(daemon.stop().success())
+        Ok(daemon.stop())
     }
 
     /// True when the event is accepted, as far as the case system knows.
@@ -212,7 +212,7 @@ impl<'a> Round<'a> {
 }
 
 /// One label and one contact, so that a round has few pages to write.
-pub(super) fn one_contact() -> Approval {
+pub(crate) fn one_contact() -> Approval {
     let mut approval = Approval::new();
     approval.data["contacts"].as_array_mut().unwrap().truncate(1);
     approval
@@ -223,7 +223,7 @@ fn structured(event: &Value) -> Question {
 }
 
 /// Keeps the state as it is for every round to begin with, where the search of the harness does not look.
-pub(super) fn keep_aside(harness: &Harness) {
+pub(crate) fn keep_aside(harness: &Harness) {
     copy(&harness.path().join("state"), &kept_aside(harness));
 }
 
