@@ -15,6 +15,7 @@ mod harness;
 mod harness_itself;
 mod mail_fixture;
 mod mail_hostile;
+mod mail_hostile_daemon;
 mod mail_session;
 mod memory;
 mod nginx;
