@@ -31,8 +31,11 @@ use anyhow::{Result, bail};
 
 use figure::Size;
 
+/// A row's name and what prints it.
+type Row = (&'static str, fn(Size) -> Result<()>);
+
 /// The rows, in the order in which they are printed.
-const ROWS: [(&str, fn(Size) -> Result<()>); 6] = [
+const ROWS: [Row; 6] = [
     ("approvals", approvals::run),
     ("issuances", issuances::run),
     ("pickups", pickups::run),
