@@ -92,6 +92,12 @@ impl Harness {
         harness
     }
 
+    /// Writes the configuration again, after a change of the settings.
+    pub(crate) fn reconfigure(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.configure();
+    }
+
     fn configure(&self) {
         let relay = self.settings.relay.unwrap_or_else(|| self.sink().port());
         let text = self.settings.text(self.directory.path(), &self.ports, relay);
