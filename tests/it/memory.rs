@@ -1,6 +1,9 @@
 //! What stays in the daemon's memory: cores of the running daemon, taken by gdb at the points where something has just
 //! passed through, and searched for parts and secrets in every form (DESIGN, invariant 9; STACK, "Memory").
 //!
+//! Everybody here closes the connection after each request. While one lives, its receive buffers hold what came last: a
+//! gateway's kept connection holds the head of its last check, and lets go of it when it ends.
+//!
 //! Two controls. While the relay keeps us waiting for its 250, the mail's part is in memory and must be, so the search
 //! must find it there. And the same daemon without the allocator that wipes must be found dirty.
 
