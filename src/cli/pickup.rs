@@ -10,6 +10,7 @@ mod door;
 mod papers;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -18,7 +19,7 @@ use super::combine::{Bundle, Pasted, join, mail_shares, pickup_share, read_stand
 use super::output::{Exit, Failure, Output, Reader};
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::Label;
-use crate::domain::reference::Reference;
+use crate::domain::reference::{NotAReference, Reference};
 use crate::domain::share::Share;
 use credential::{Credential, Keeping};
 
@@ -56,20 +57,27 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Env)]
     format: Format,
     /// The delivery, as the e-mail names it (K7QF-2M9D). Without it, what awaits you is listed.
-    #[arg(value_parser = reference)]
-    reference: Option<Reference>,
+    #[arg(value_parser = named)]
+    reference: Option<Named>,
 }
 
-/// A share is secret, so it is not repeated when somebody gives one as an argument.
-fn reference(text: &str) -> Result<Reference, String> {
+/// A delivery as it was named, or why that is no name of one. The command line's own parser repeats what it refuses; a
+/// part of a key that was given as an argument must not be repeated, so the refusal is made later.
+type Named = Result<Reference, String>;
+
+fn named(text: &str) -> Result<Named, Infallible> {
     if text.contains("tally1.") {
-        return Err("that is a part of a key; parts are pasted, never given as arguments".to_owned());
+        return Ok(Err("that is a part of a key; parts are pasted, never given as arguments".to_owned()));
     }
-    text.parse().map_err(|error: crate::domain::reference::NotAReference| error.to_string())
+    Ok(text.parse().map_err(|error: NotAReference| error.to_string()))
 }
 
 /// Lists what awaits, or picks one delivery up.
 pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
+    let reference = args.reference.clone().transpose().map_err(|cause| {
+        let hint = "name the delivery as the e-mail does, or name none to see what awaits you";
+        Failure::new("read the delivery's name", "", cause).hint(hint).exit(Exit::Usage)
+    })?;
     let papers = Papers::read(&args.cert, &args.key, args.ca.as_deref())?;
     if let Some(mode) = papers.key_is_open {
         output.say(format_args!(
@@ -83,7 +91,7 @@ pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|cause| Failure::new("start the runtime", "", cause))?;
-    match args.reference {
+    match reference {
         None => runtime.block_on(list(args, &door, output)),
         Some(reference) => {
             let prompt = "Paste part 1, or the whole e-mail, then press Ctrl-D on a line of its own:";

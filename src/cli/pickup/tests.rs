@@ -180,7 +180,7 @@ async fn run_against(
         ca: Some(world.file("ca.pem")),
         out: out.map(Path::to_owned),
         format: Format::Env,
-        reference: Some(REFERENCE.parse().unwrap()),
+        reference: Some(Ok(REFERENCE.parse().unwrap())),
     };
     let door = Door::new(args.url.clone(), Papers::read(&args.cert, &args.key, args.ca.as_deref()).unwrap());
     let (data, told) = (Memory::default(), Memory::default());
@@ -321,7 +321,7 @@ fn an_address_is_https_and_a_host() {
 
 #[test]
 fn a_part_given_as_an_argument_is_not_repeated() {
-    let said = reference("tally1.K7QF2M9D.mail.oauth2.AAAA.00000000").unwrap_err();
+    let said = named("tally1.K7QF2M9D.mail.oauth2.AAAA.00000000").unwrap().unwrap_err();
     assert!(said.contains("never given as arguments") && !said.contains("AAAA"), "{said}");
-    assert!(reference("K7QF-2M9D").is_ok());
+    assert!(named("K7QF-2M9D").unwrap().is_ok());
 }
