@@ -7,6 +7,7 @@
 pub(crate) mod approval;
 mod configuration;
 mod daemon;
+pub(crate) mod desk;
 mod directory;
 pub(crate) mod keys;
 pub(crate) mod mailbox;
@@ -237,6 +238,12 @@ impl Harness {
             mails.iter().filter(|mail| mail.to == [mailbox]).filter_map(|mail| PartOne::read(&mail.raw)).nth(nth)
         });
         self.remember(&found);
+        // The relay has it before its acceptance is on record; until then the pickup door says "not yet".
+        let shown = format!("{}-{}", &found.reference[..4], &found.reference[4..]);
+        self.until("entry that the mail was taken", || {
+            let accepted = self.entries("mail.accepted");
+            accepted.iter().any(|entry| entry["subject"]["reference"] == shown.as_str()).then_some(())
+        });
         found
     }
 
@@ -280,7 +287,9 @@ impl Harness {
 
     /// Collects, combines and confirms.
     pub(crate) fn pick_up(&self, recipient: &Client, part_one: &PartOne) -> (Keys, Reply) {
-        let collected = recipient.collect(&part_one.reference);
+        let collected = self.until("answer but to wait", || {
+            Some(recipient.collect(&part_one.reference)).filter(|reply| reply.status != 503)
+        });
         assert_eq!(collected.status, 200, "{collected:?}");
         let keys = Keys::combine(part_one, &collected.json());
         keys.pairs.values().for_each(|pair| self.remember_secret(&pair.secret));

@@ -19,6 +19,7 @@ mod mail_hostile_daemon;
 mod mail_session;
 mod memory;
 mod nginx;
+mod our_client;
 mod postfix;
 mod process;
 mod readme;

@@ -1,6 +1,6 @@
 //! A recipient without our tool: curl, Python and openssl, with the commands that the README and the mail print.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -8,35 +8,11 @@ use tallyd::domain::ids::Environment;
 
 use crate::harness::Harness;
 use crate::harness::approval::Approval;
+use crate::harness::desk::Desk;
 use crate::harness::mailbox::PartOne;
 use crate::harness::operator::{Ran, finish};
 use crate::harness::pki::Pair;
 use crate::readme;
-
-/// A recipient's own machine: a directory with a certificate and its key, a shell, and the agency's CA as trusted.
-struct Desk<'a> {
-    harness: &'a Harness,
-    directory: PathBuf,
-}
-
-impl<'a> Desk<'a> {
-    fn with(harness: &'a Harness, pair: &Pair) -> Self {
-        let directory = harness.path().join("client").join("desk");
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::copy(&pair.certificate, directory.join("organisation.pem")).unwrap();
-        std::fs::copy(&pair.key, directory.join("organisation.key")).unwrap();
-        Self { harness, directory }
-    }
-
-    fn shell(&self, script: &str, variables: &[(&str, &str)], input: &str) -> Ran {
-        let pasted = self.directory.join("pasted");
-        std::fs::write(&pasted, input).unwrap();
-        let mut command = Command::new("bash");
-        command.args(["-c", &format!("({script}\n) <'{}'", pasted.display())]).current_dir(&self.directory);
-        command.env("CURL_CA_BUNDLE", self.harness.files.server_ca()).envs(variables.iter().copied());
-        finish(command)
-    }
-}
 
 /// The two lines that the combining program prints, however it separates them.
 fn secret_and_proof(ran: &Ran) -> (String, String) {
