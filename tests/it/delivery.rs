@@ -193,3 +193,47 @@ fn pinned_keys_narrow_who_of_the_organisation_may_fetch() {
     assert_eq!(harness.recipient_with(Environment::Test, &renewed).collect(&part_one.reference).code(), "not-found");
     harness.receive(&approval, 0);
 }
+
+#[test]
+fn a_delivery_outlives_a_restart_with_its_fetches() {
+    let mut harness = Harness::start();
+    let approval = Approval::new();
+    harness.approve(&approval);
+    let part_one = harness.part_one(approval.technical(), 0);
+    let before = harness.recipient(Environment::Test).collect(&part_one.reference).json();
+    harness.stop();
+    harness.serve();
+    let after = harness.recipient(Environment::Test).collect(&part_one.reference).json();
+    assert_eq!((&after["shares"], &after["fetch"]), (&before["shares"], &json!(2)));
+    let keys = harness.receive(&approval, 0);
+    harness.kill();
+    harness.serve();
+    assert_eq!(harness.gateway().verify(&keys.only().client_id, &keys.only().secret), 204);
+    assert_eq!(harness.recipient(Environment::Test).collect(&part_one.reference).code(), "confirmed");
+    assert_eq!(harness.entries("credential.generated").len(), 1, "no second mail for it");
+}
+
+#[test]
+fn a_delivery_that_nobody_confirms_closes_with_its_window() {
+    let harness =
+        Harness::start_with(|settings| settings.policy = "pickup_window = \"3s\"\nwrong_proofs = 1000".to_owned());
+    let approval = Approval::new();
+    harness.approve(&approval);
+    let part_one = harness.part_one(approval.technical(), 0);
+    let recipient = harness.recipient(Environment::Test);
+    let collected = recipient.collect(&part_one.reference);
+    assert_eq!(collected.status, 200, "{collected:?}");
+    let keys = Keys::combine(&part_one, &collected.json());
+    harness.remember_secret(&keys.only().secret);
+    let closed = harness.until("end of the window", || {
+        Some(recipient.confirm(&part_one.reference, &[("oauth2".to_owned(), "0".repeat(64))].into()))
+            .filter(|reply| reply.status == 410)
+    });
+    assert!(["window-closed", "unclaimed"].contains(&closed.code().as_str()), "{closed:?}");
+    harness.until("entry of the end", || (harness.entries("credential.abandoned").len() == 1).then_some(()));
+    assert_eq!(recipient.collect(&part_one.reference).code(), "unclaimed");
+    assert_eq!(recipient.confirm(&part_one.reference, &keys.proofs()).code(), "unclaimed", "the right proof is late");
+    assert_eq!(harness.gateway().verify(&keys.only().client_id, &keys.only().secret), 401);
+    let listed = harness.run(&["list"]).expect_exit(0).out;
+    assert!(listed.contains("failed (unclaimed)"), "{listed}");
+}
