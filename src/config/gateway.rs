@@ -9,9 +9,6 @@ use super::peer::Peer;
 use super::section::Section;
 use super::values::{Account, path, socket_address};
 
-/// A gateway's default rate: above what one machine can ask, so that it bounds a runaway and nothing else.
-const GATEWAY_REQUESTS_PER_SECOND: u32 = 200_000;
-
 /// Where credentials are checked; at least one of the two doors is there.
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -46,7 +43,7 @@ impl Gateway {
             }
             None => TlsFiles::read(section).and(None),
         };
-        let clients = section.sections("client", |section| Peer::read(section, GATEWAY_REQUESTS_PER_SECOND));
+        let clients = section.sections("client", Peer::read);
         let socket = match section.optional("socket", path) {
             Some(Some(path)) => {
                 admitted(section).map(|(users, groups)| Some(GatewaySocket { path, users, groups, limits }))

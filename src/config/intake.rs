@@ -3,11 +3,11 @@
 use super::listener::TlsListener;
 use super::peer::Peer;
 use super::section::Section;
-use super::values::{list, word};
+use super::values::{list, number, word};
 use crate::domain::event::EventType;
 
 /// A sender's default rate: a case system that works through a backlog stays below it.
-const SENDER_REQUESTS_PER_SECOND: u32 = 1_000;
+const REQUESTS_PER_SECOND: u32 = 1_000;
 
 /// Where events come in.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Sender {
     pub peer: Peer,
     /// What it may send; not empty.
     pub may: Vec<EventType>,
+    /// How many requests it may send per second, over all of its connections; twice as many in a burst.
+    pub requests_per_second: u32,
 }
 
 impl Intake {
@@ -40,9 +42,10 @@ impl Intake {
 
 impl Sender {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let peer = Peer::read(section, SENDER_REQUESTS_PER_SECOND);
+        let peer = Peer::read(section);
+        let rate = section.or("requests_per_second", REQUESTS_PER_SECOND, number(1..=1_000_000));
         let types: Vec<_> = EventType::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect();
         let may = section.required("may", list(1, word(types)));
-        Some(Self { peer: peer?, may: may? })
+        Some(Self { peer: peer?, may: may?, requests_per_second: rate? })
     }
 }

@@ -1,7 +1,7 @@
 //! A machine that may call, known by one thing in its certificate (RFC 8705, section 2.1: exactly one attribute).
 
 use super::section::Section;
-use super::values::{DnsName, number, text};
+use super::values::{DnsName, text};
 use crate::domain::digest::SpkiPin;
 use crate::domain::ids::PeerName;
 use crate::domain::organisation::OrganisationNumber;
@@ -13,8 +13,6 @@ pub struct Peer {
     pub name: PeerName,
     /// How it is known.
     pub identity: Identity,
-    /// How many requests it may send per second, over all of its connections; twice as many in a burst.
-    pub requests_per_second: u32,
 }
 
 /// What in a certificate tells who calls.
@@ -29,11 +27,10 @@ pub enum Identity {
 }
 
 impl Peer {
-    pub(super) fn read(section: &mut Section<'_>, requests_per_second: u32) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let name = section.required("name", text);
         let identity = Identity::read(section);
-        let rate = section.or("requests_per_second", requests_per_second, number(1..=1_000_000));
-        Some(Self { name: name?, identity: identity?, requests_per_second: rate? })
+        Some(Self { name: name?, identity: identity? })
     }
 
     /// Refuses two peers with one name, or whom one certificate would fit.

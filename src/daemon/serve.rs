@@ -178,7 +178,7 @@ fn service(config: &Config, desk: &Arc<crate::issuance::desk::Desk>, health: Hea
             .intake
             .senders
             .iter()
-            .map(|sender| (sender.peer.name.clone(), Rate::per_second(sender.peer.requests_per_second)))
+            .map(|sender| (sender.peer.name.clone(), Rate::per_second(sender.requests_per_second)))
             .collect(),
     }
 }

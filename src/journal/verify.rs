@@ -41,7 +41,7 @@ pub struct Verified {
 pub enum Fault {
     /// An entry cannot stand where it stands. It, or one after the last that is vouched for, was changed, removed,
     /// moved or added.
-    #[error("entry {seq} is wrong: {why}; entries before {vouched} are as signed")]
+    #[error("entry {seq} is wrong: {why}{}", as_signed(*vouched))]
     Entry {
         /// The first entry that is visibly wrong.
         seq: u64,
@@ -100,6 +100,11 @@ pub enum BadEntry {
     /// The journal is another log's than the key's.
     #[error("the journal belongs to another log: {0:?}")]
     OtherLog(String),
+}
+
+/// How far a checkpoint vouches, where one does.
+fn as_signed(vouched: u64) -> String {
+    if vouched == 0 { String::new() } else { format!("; entries before {vouched} are as signed") }
 }
 
 impl Verifier {

@@ -8,6 +8,7 @@ use super::super::output::{Exit, Failure, Output, Reader};
 use super::{Source, open, timeline};
 use crate::domain::ids::ApplicationId;
 use crate::journal::entry::Entry;
+use crate::journal::fact::Fact;
 
 const AT_A_TIME: u32 = 1_000;
 
@@ -19,7 +20,7 @@ pub struct Args {
     application: Option<ApplicationId>,
 
     /// Only entries of this kind, such as credential.activated.
-    #[arg(long)]
+    #[arg(long, value_parser = kind)]
     kind: Option<String>,
 
     /// From this entry on.
@@ -28,6 +29,17 @@ pub struct Args {
 
     #[command(flatten)]
     source: Source,
+}
+
+/// A kind that there is: a misspelled one would silently show nothing.
+fn kind(text: &str) -> Result<String, String> {
+    let named = serde_json::json!({ "kind": text, "data": null });
+    match serde_json::from_value::<Fact>(named) {
+        Err(error) if error.to_string().contains("unknown variant") => {
+            Err("there are no entries of this kind".to_owned())
+        }
+        Ok(_) | Err(_) => Ok(text.to_owned()),
+    }
 }
 
 /// Shows them, a thousand at a time.
