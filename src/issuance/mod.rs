@@ -20,3 +20,6 @@ pub mod retry;
 pub mod revoke;
 pub mod service;
 pub mod settle;
+
+#[cfg(test)]
+mod model;
