@@ -50,7 +50,7 @@ pub(crate) fn run(size: Size) -> Result<()> {
     let place = Place::new("approvals")?;
     let runtime = Runtime::new()?;
     let tls = tls(&place, Some(&place.system(SENDER)?))?;
-    for (clients, full) in [(1, 6_000), (8, 20_000), (32, 30_000)] {
+    for (clients, full) in [(1, 3_000), (8, 10_000), (32, 20_000)] {
         let requests = Arc::new(approvals(0, size.pick(full / 10, full)));
         let once = || -> Result<(f64, Vec<Rows>)> {
             init(&place, "state")?;

@@ -31,7 +31,7 @@ pub(crate) fn run(size: Size) -> Result<()> {
     let runtime = Runtime::new()?;
     let mail = Arc::new(one_mail(&place, &runtime)?);
     let tls = tls(&place, None)?;
-    for (sessions, full) in [(1, 4_000), (4, 8_000), (16, 8_000)] {
+    for (sessions, full) in [(1, 2_000), (4, 6_000), (16, 8_000)] {
         let count = size.pick(full / 8, full);
         // Orders wait in the queue before the clock starts: taking them in is another row.
         queue(&place, &runtime, "queued", count)?;

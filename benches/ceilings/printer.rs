@@ -14,8 +14,10 @@ pub(crate) fn machine() -> Result<()> {
     let model = fs::read_to_string("/proc/cpuinfo")?;
     let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let model = model.trim_start_matches(['\t', ' ', ':']);
+    let load = fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
-    line(&format!("{cores} cores ({model}), Linux {}, {date}", kernel.trim()))?;
+    line(&format!("{cores} cores ({model}), Linux {}, {date}, load before the start {load}", kernel.trim()))?;
     line("medians of interleaved rounds; the ratio is the median of the rounds' ratios\n")?;
     line(&format!("{:<44} {:>14} {:>14} {:>6} {:>7}  against", "figure", "tallyd", "bare", "ratio", "target"))
 }

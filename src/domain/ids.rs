@@ -139,8 +139,12 @@ macro_rules! uuid_id {
             pub fn new(now: super::time::Timestamp, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
                 let mut bytes = [0; 10];
                 random.fill(&mut bytes)?;
+                Ok(Self::from_parts(now, &bytes))
+            }
+
+            fn from_parts(now: super::time::Timestamp, random: &[u8; 10]) -> Self {
                 let millis = u64::try_from(now.millis()).unwrap_or(0);
-                Ok(Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()))
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid())
             }
         }
 
@@ -150,7 +154,7 @@ macro_rules! uuid_id {
             fn from_str(text: &str) -> Result<Self, BadId> {
                 let id = Uuid::try_parse(text).map_err(|_| BadId("a UUID in lower-case hyphenated form"))?;
                 // One id has one spelling: braces, URN and upper case are refused.
-                if id.hyphenated().to_string() == text { Ok(Self(id)) } else { Err(BadId("a UUID in lower-case hyphenated form")) }
+                if id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text { Ok(Self(id)) } else { Err(BadId("a UUID in lower-case hyphenated form")) }
             }
         }
 
@@ -176,6 +180,19 @@ uuid_id!(
     /// One notice or receipt to one contact. Also the left part of its Message-ID.
     NoticeId
 );
+
+impl NoticeId {
+    /// So many at once, with one call for random bytes.
+    pub fn several<const COUNT: usize>(
+        now: super::time::Timestamp,
+        random: &dyn Randomness,
+    ) -> Result<[Self; COUNT], RandomnessFailed> {
+        let mut bytes = [[0; 10]; COUNT];
+        random.fill(bytes.as_flattened_mut())?;
+        Ok(bytes.map(|bytes| Self::from_parts(now, &bytes)))
+    }
+}
+
 uuid_id!(
     /// The left part of the Message-ID of the mail that carries one credential version. Tells nothing about it.
     MessageId

@@ -20,12 +20,12 @@ pub const CONTACTS_MAX: usize = 16;
 
 /// Ids for the notices of one decision, drawn beforehand because a decision draws nothing.
 #[cfg_attr(test, derive(Clone))]
-pub struct NoticeIds(Vec<NoticeId>);
+pub struct NoticeIds([NoticeId; CONTACTS_MAX]);
 
 impl NoticeIds {
     /// For a decision that tells every contact of one thing.
     pub fn draw(now: Timestamp, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
-        (0..CONTACTS_MAX).map(|_| NoticeId::new(now, random)).collect::<Result<_, _>>().map(Self)
+        NoticeId::several(now, random).map(Self)
     }
 }
 

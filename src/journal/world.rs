@@ -68,9 +68,7 @@ impl World {
         let applied = fold::apply(&mut slice, entry);
         // The fold leaves a slice alone that the entry does not fit, so it goes back either way.
         if let Some(client) = slice.client {
-            let order = Order { application: client.application.clone(), issuance: client.issuance.clone() };
-            self.orders.insert(client.issuance.id, order);
-            self.clients.insert(client.application.clone(), client);
+            self.keep(client);
         }
         applied?;
         if let Some(event) = slice.event {
@@ -125,6 +123,18 @@ impl World {
     /// All sealing epochs.
     pub fn epochs(&self) -> &BTreeMap<u32, EpochState> {
         &self.epochs
+    }
+
+    /// Puts a client back, and its latest order.
+    fn keep(&mut self, client: Client) {
+        match self.orders.get_mut(&client.issuance.id) {
+            Some(order) => order.issuance.clone_from(&client.issuance),
+            None => {
+                let order = Order { application: client.application.clone(), issuance: client.issuance.clone() };
+                self.orders.insert(client.issuance.id, order);
+            }
+        }
+        self.clients.insert(client.application.clone(), client);
     }
 
     fn fits(&self, entry: &Entry) -> Fit {

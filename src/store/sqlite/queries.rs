@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, Row};
 use super::fault::Failure;
 use super::load::{self, Extent, all, first};
 use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
-use crate::domain::contact::Contact;
+use crate::domain::contact::{Contact, ContactReference};
 use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, IssuanceId, NoticeId};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
@@ -106,13 +106,14 @@ impl Queries for Reader {
             let mut columns = Columns::of(row, "contact");
             Ok((columns.parsed("id")?, columns.parsed("email")?))
         })?;
-        let client = load::client(&self.sql, application, Extent::Live)?;
-        let references = client.map(|client| client.contacts).unwrap_or_default();
-        let contact = |reference: crate::domain::contact::ContactReference| {
+        let query = "SELECT contacts FROM client WHERE application = ?1";
+        let references: Option<Vec<ContactReference>> =
+            first(&self.sql, query, [application.as_str()], |row| Columns::of(row, "client").json("contacts"))?;
+        let contact = |reference: ContactReference| {
             let email = addresses.remove(&reference.id)?;
             Some(Contact { reference, email })
         };
-        Ok(references.into_iter().filter_map(contact).collect())
+        Ok(references.unwrap_or_default().into_iter().filter_map(contact).collect())
     }
 
     fn due_issuances(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, IssuanceId)>> {
