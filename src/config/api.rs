@@ -1,11 +1,14 @@
 //! `[[api]]`: what the agency publishes, and the keys that a bundle for it has.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::section::Section;
-use super::values::{list, text, word};
+use super::values::{list, text, time, word};
 use crate::domain::ids::{ApiName, Environment};
-use crate::domain::policy::Api;
+use crate::domain::policy::{AgreementRule, Api};
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// One published API with its name.
 pub(super) struct PublishedApi {
@@ -19,7 +22,17 @@ impl PublishedApi {
         let keys = section.required("keys", list(1, text));
         let words: Vec<_> = Environment::ALL.iter().map(|one| (one.as_str(), *one)).collect();
         let environments = section.or("environments", Environment::ALL.to_vec(), list(1, word(words)));
-        let api = Api { keys: keys?.into_iter().collect(), environments: environments?.into_iter().collect() };
+        let category = section.optional("category", text);
+        let rules: Vec<_> = AgreementRule::ALL.iter().map(|rule| (rule.as_str(), *rule)).collect();
+        let agreement = section.or("agreement", AgreementRule::Never, word(rules));
+        let life = section.optional("life", time(DAY..=DAY * 36_500));
+        let api = Api {
+            category: category?.or_else(|| "partner".parse().ok())?,
+            keys: keys?.into_iter().collect(),
+            environments: environments?.into_iter().collect(),
+            agreement: agreement?,
+            life: life?,
+        };
         Some(Self { name: name?, api })
     }
 }

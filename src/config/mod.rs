@@ -147,7 +147,7 @@ impl Config {
         let (agency, mail) = (agency?, mail?);
         let apis = api::published(root, apis?)?;
         let config = Self {
-            policy: rules?.into_policy(agency.prefix.clone(), &mail, apis),
+            policy: rules?.into_policy(&agency, &mail, apis),
             agency,
             state: state?,
             store: store?,

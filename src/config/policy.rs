@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::agency::Agency;
 use super::mail::Mail;
 use super::section::Section;
-use super::values::{number, time};
-use crate::domain::ids::{ApiName, Prefix};
-use crate::domain::policy::{Api, Policy};
+use super::values::{number, time, word};
+use crate::domain::ids::ApiName;
+use crate::domain::policy::{Api, PersonalMailbox, Policy};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -19,6 +20,7 @@ pub(super) struct Rules {
     refusals_recorded: u32,
     grace: Duration,
     grace_max: Duration,
+    personal_mailbox: PersonalMailbox,
 }
 
 impl Rules {
@@ -29,6 +31,8 @@ impl Rules {
         let refusals_recorded = section.or("refusals_recorded", 100, number(0..=100_000));
         let grace = section.or("grace", 7 * DAY, time(Duration::ZERO..=365 * DAY));
         let grace_max = section.or("grace_max", 30 * DAY, time(Duration::ZERO..=365 * DAY));
+        let words: Vec<_> = PersonalMailbox::ALL.iter().map(|one| (one.as_str(), *one)).collect();
+        let personal_mailbox = section.or("personal_mailbox", PersonalMailbox::Warn, word(words));
         let (grace, grace_max) = (grace?, grace_max?);
         if grace > grace_max {
             section.fault_at("grace", "is longer than grace_max".to_owned(), "shorten it".to_owned());
@@ -41,12 +45,13 @@ impl Rules {
             refusals_recorded: refusals_recorded?,
             grace,
             grace_max,
+            personal_mailbox: personal_mailbox?,
         })
     }
 
-    pub(super) fn into_policy(self, prefix: Prefix, mail: &Mail, apis: BTreeMap<ApiName, Api>) -> Policy {
+    pub(super) fn into_policy(self, agency: &Agency, mail: &Mail, apis: BTreeMap<ApiName, Api>) -> Policy {
         Policy {
-            prefix,
+            prefix: agency.prefix.clone(),
             pickup_window: self.pickup_window,
             fetches_max: self.fetches,
             wrong_proofs_max: self.wrong_proofs,
@@ -56,6 +61,8 @@ impl Rules {
             retry_longest: mail.retry_longest,
             grace: self.grace,
             grace_max: self.grace_max,
+            personal_mailbox: self.personal_mailbox,
+            tells_operators: agency.operators.is_some(),
             apis,
         }
     }

@@ -250,7 +250,8 @@ pub(super) fn letterhead(config: &Config) -> Result<Letterhead, Refused> {
         Refused::files("use", "agency.contact", error, "correct the configuration")
     })?;
     let agency = mail::Agency { name: config.agency.name.clone(), contact, from: config.mail.from.clone() };
-    Ok(Letterhead { agency, pickup })
+    let operators = config.agency.operators.clone().map(|mailbox| (mailbox, config.agency.language));
+    Ok(Letterhead { agency, operators, pickup })
 }
 
 /// There is nobody to tell outside of a service manager, and nothing to do about it when telling fails.

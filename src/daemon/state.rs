@@ -2,6 +2,7 @@
 //! left behind.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::Notify;
 
@@ -51,7 +52,16 @@ impl OpenState {
         let drawing: Arc<dyn Randomness> = Arc::clone(&random) as _;
         let sealer = Arc::new(Sealer::open(lock.path(), sealing)?);
         let policy = Arc::new(config.policy.clone());
-        let desk = Desk { store, sealer, pseudonyms, policy, random: drawing, clock, work: Notify::new() };
+        let desk = Desk {
+            store,
+            sealer,
+            pseudonyms,
+            policy,
+            random: drawing,
+            clock,
+            work: Notify::new(),
+            followed_to: AtomicU64::new(0),
+        };
         Ok(Self { desk: Arc::new(desk), random, _lock: lock })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::agreement::AgreementKey;
 use super::contact::{Contact, ContactReference, EmailAddress, Language, Role};
 use super::digest::SpkiPin;
 use super::ids::{AgreementId, ApiName, ApplicationId, ClientId, Environment, Label};
@@ -25,8 +26,10 @@ pub struct Approval {
     pub keys: BTreeMap<Label, ClientId>,
     /// Exactly one of them is technical.
     pub contacts: Vec<Contact>,
-    /// The agreement that it rests on, if any.
+    /// The agreement that it names, if any.
     pub agreement: Option<AgreementId>,
+    /// Whether it rests on that agreement, by the agency's rules; then it names one.
+    pub needs_agreement: bool,
     /// Public keys that the pickup certificate must have one of; empty: any of the organisation's certificates.
     pub pins: BTreeSet<SpkiPin>,
 }
@@ -43,6 +46,12 @@ pub struct Organisation {
 }
 
 impl Approval {
+    /// The agreement that it rests on.
+    pub fn rests_on(&self) -> Option<AgreementKey> {
+        let id = self.agreement.clone().filter(|_| self.needs_agreement)?;
+        Some(AgreementKey { party: self.organisation.party.clone(), id })
+    }
+
     /// The contacts as the journal knows them.
     pub fn contact_references(&self) -> Vec<ContactReference> {
         self.contacts.iter().map(|contact| contact.reference.clone()).collect()
@@ -70,6 +79,8 @@ pub struct Requested {
     pub contacts: Vec<ContactGiven>,
     /// The agreement that it rests on.
     pub agreement: Option<AgreementId>,
+    /// The case of a client that the APIs are to be granted to, instead of new keys.
+    pub reuse: Option<ApplicationId>,
     /// Pinned public keys.
     pub pins: BTreeSet<SpkiPin>,
 }

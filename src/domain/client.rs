@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::agreement::{Agreed, AgreementKey};
 use super::contact::{ContactReference, Role};
 use super::credential::{Credential, CredentialState};
 use super::digest::SpkiPin;
+use super::ending::End;
 use super::ids::{AgreementId, ApiName, ApplicationId, ClientId, Environment, Label, NoticeId};
 use super::issuance::{Issuance, IssuanceState};
 use super::name::Name;
@@ -30,8 +32,15 @@ pub struct Client {
     pub keys: BTreeMap<Label, ClientId>,
     /// Whom to tell.
     pub contacts: Vec<ContactReference>,
-    /// The agreement that it rests on.
+    /// The agreement that its approval named.
     pub agreement: Option<AgreementId>,
+    /// Whether it rests on that agreement: waits for it, and ends with it. As the agency's rules were when it was
+    /// approved.
+    pub needs_agreement: bool,
+    /// What it knows of that agreement.
+    pub agreed: Option<Agreed>,
+    /// Later cases that were granted to it, beside its own.
+    pub cases: BTreeSet<ApplicationId>,
     /// Public keys that a pickup certificate is held to, when not empty.
     pub pins: BTreeSet<SpkiPin>,
     /// When it was registered.
@@ -79,17 +88,67 @@ impl Client {
         self.issuance.state.is_open() || self.credentials.values().any(|c| !c.state.is_final())
     }
 
-    /// The next instant at which time alone changes something: a window closes or a grace ends.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        let of_credential = |credential: &Credential| match credential.state {
-            CredentialState::Mailed => Some(credential.window_ends),
-            CredentialState::Retiring { until } => Some(until),
+    /// The agreement that it rests on.
+    pub fn rests_on(&self) -> Option<AgreementKey> {
+        let id = self.agreement.clone().filter(|_| self.needs_agreement)?;
+        Some(AgreementKey { party: self.party.clone(), id })
+    }
+
+    /// Whether nothing that it rests on is missing at `now`.
+    pub fn is_agreed(&self, now: Timestamp) -> bool {
+        !self.needs_agreement || self.agreed.is_some_and(|agreed| agreed.state.in_force(now))
+    }
+
+    /// When the agreement that it rests on runs out by itself.
+    pub fn agreement_until(&self) -> Option<Timestamp> {
+        self.agreed.filter(|_| self.needs_agreement)?.state.until()
+    }
+
+    /// When one of its credentials ends by itself, its grace aside.
+    pub fn end_of(&self, credential: &Credential) -> Option<End> {
+        End::earlier(credential.life_ends, self.agreement_until())
+    }
+
+    /// Whether a gateway accepts one of its credentials at `now`.
+    pub fn verifies(&self, credential: &Credential, now: Timestamp) -> bool {
+        let over = |at: Timestamp| at <= now;
+        let grace_over = match credential.state {
+            CredentialState::Retiring { until } => over(until),
             CredentialState::Generated
+            | CredentialState::Mailed
             | CredentialState::Active { .. }
             | CredentialState::Abandoned { .. }
-            | CredentialState::Ended { .. } => None,
+            | CredentialState::Ended { .. } => false,
         };
-        self.credentials.values().filter_map(of_credential).min()
+        credential.state.is_live() && !grace_over && !self.end_of(credential).is_some_and(|end| over(end.at))
+    }
+
+    /// The next instant at which time alone changes something: a window closes, a grace or a life ends, an agreement
+    /// runs out, or people are to be told that one of these comes.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let under_way = match self.issuance.state {
+            IssuanceState::Queued { .. } | IssuanceState::Delivering { .. } | IssuanceState::AwaitingPickup { .. } => {
+                self.agreement_until()
+            }
+            IssuanceState::WaitingForAgreement
+            | IssuanceState::Completed { .. }
+            | IssuanceState::Failed { .. }
+            | IssuanceState::Cancelled { .. } => None,
+        };
+        let of_credential = |credential: &Credential| {
+            let end = self.end_of(credential);
+            match credential.state {
+                CredentialState::Mailed if credential.reminded => Some(credential.window_ends),
+                CredentialState::Mailed => Some(credential.window_half()),
+                CredentialState::Active { .. } => {
+                    let next_step = end.and_then(|end| end.next_step(credential.told_days));
+                    end.map(|end| next_step.map_or(end.at, |step| step.min(end.at)))
+                }
+                CredentialState::Retiring { until } => Some(end.map_or(until, |end| end.at.min(until))),
+                CredentialState::Generated | CredentialState::Abandoned { .. } | CredentialState::Ended { .. } => None,
+            }
+        };
+        self.credentials.values().filter_map(of_credential).chain(under_way).min()
     }
 
     /// When a worker should next try to deliver, if the order is queued.

@@ -33,11 +33,136 @@ impl EmailAddress {
         &self.0
     }
 
+    /// Whether it looks like a person's own: two words of letters before the `@`, none of which is a function's.
+    /// A guess, which is why it only ever leads to what the agency has chosen.
+    pub fn looks_personal(&self) -> bool {
+        let local = self.0.split_once('@').map_or("", |(local, _)| local).to_ascii_lowercase();
+        let words: Vec<&str> = local.split(['.', '-', '_']).collect();
+        let is_name = |word: &&str| {
+            word.len() >= 2 && word.bytes().all(|byte| byte.is_ascii_lowercase()) && !FUNCTION_WORDS.contains(word)
+        };
+        words.len() == 2 && words.iter().all(is_name)
+    }
+
     /// What stands after the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 }
+
+/// Words in addresses that belong to a function rather than to a person, in Swedish and English, in their order.
+const FUNCTION_WORDS: &[&str] = &[
+    "abuse",
+    "access",
+    "admin",
+    "administration",
+    "adm",
+    "alert",
+    "alerts",
+    "api",
+    "apis",
+    "app",
+    "apps",
+    "arende",
+    "arkiv",
+    "avtal",
+    "bokning",
+    "bookings",
+    "box",
+    "butik",
+    "cert",
+    "certifikat",
+    "cloud",
+    "contact",
+    "customer",
+    "data",
+    "desk",
+    "dev",
+    "devops",
+    "digital",
+    "diarium",
+    "drift",
+    "e",
+    "ekonomi",
+    "epost",
+    "external",
+    "faktura",
+    "finance",
+    "forvaltning",
+    "funktion",
+    "gateway",
+    "group",
+    "grupp",
+    "help",
+    "helpdesk",
+    "hello",
+    "hr",
+    "ict",
+    "info",
+    "infra",
+    "integration",
+    "integrationer",
+    "it",
+    "jour",
+    "kansli",
+    "keys",
+    "kontakt",
+    "kund",
+    "kundtjanst",
+    "leverans",
+    "mail",
+    "mejl",
+    "mottagare",
+    "myndighet",
+    "nat",
+    "noc",
+    "no",
+    "noreply",
+    "nycklar",
+    "office",
+    "operations",
+    "ops",
+    "order",
+    "partner",
+    "partners",
+    "platform",
+    "plattform",
+    "post",
+    "postmaster",
+    "prod",
+    "production",
+    "produktion",
+    "projekt",
+    "registrator",
+    "registrering",
+    "reply",
+    "sales",
+    "security",
+    "server",
+    "service",
+    "servicedesk",
+    "sakerhet",
+    "soc",
+    "software",
+    "stab",
+    "stod",
+    "support",
+    "system",
+    "systems",
+    "team",
+    "tech",
+    "teknik",
+    "technical",
+    "test",
+    "tjanst",
+    "user",
+    "utv",
+    "utveckling",
+    "vakt",
+    "web",
+    "webb",
+    "webmaster",
+];
 
 impl FromStr for EmailAddress {
     type Err = BadAddress;
@@ -173,6 +298,27 @@ mod tests {
         }
         assert_eq!("a@exämpel.se".parse::<EmailAddress>(), Err(BadAddress::NotAscii));
         assert_eq!(format!("{}@exempel.se", "a".repeat(65)).parse::<EmailAddress>(), Err(BadAddress::Form));
+    }
+
+    #[test]
+    fn two_words_that_name_no_function_look_like_a_person() {
+        let looks = |address: &str| address.parse::<EmailAddress>().unwrap().looks_personal();
+        for address in ["anna.svensson@exempel.se", "Anna-Svensson@exempel.se", "bo_ek@exempel.se"] {
+            assert!(looks(address), "{address}");
+        }
+        for address in [
+            "api@exempel.se",
+            "api-drift@exempel.se",
+            "it.support@exempel.se",
+            "team.anna@exempel.se",
+            "anna@exempel.se",
+            "a.svensson@exempel.se",
+            "anna.b.svensson@exempel.se",
+            "anna.svensson2@exempel.se",
+            "anna.svensson+api@exempel.se",
+        ] {
+            assert!(!looks(address), "{address}");
+        }
     }
 
     #[test]

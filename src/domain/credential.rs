@@ -29,6 +29,12 @@ pub struct Credential {
     pub window_ends: Timestamp,
     /// What is kept of each label's secret.
     pub keys: BTreeMap<Label, KeyDigests>,
+    /// When its own life is over; set when it becomes active, where its APIs give it one.
+    pub life_ends: Option<Timestamp>,
+    /// The last step ahead of its end that people were told of, in days.
+    pub told_days: Option<u16>,
+    /// Whether the contacts were reminded that it waits to be picked up.
+    pub reminded: bool,
     /// How many times its pickup share was fetched.
     pub fetches: u32,
     /// How many wrong proofs were tried.
@@ -82,6 +88,13 @@ pub enum CredentialState {
     },
 }
 
+impl Credential {
+    /// When half of the time that it can be picked up in is over.
+    pub fn window_half(&self) -> Timestamp {
+        self.generated.after(self.window_ends.since(self.generated) / 2)
+    }
+}
+
 impl CredentialState {
     /// Whether a pickup share is kept for it.
     pub fn is_on_its_way(self) -> bool {
@@ -91,11 +104,10 @@ impl CredentialState {
         }
     }
 
-    /// Whether a gateway accepts it at `now`.
-    pub fn verifies(self, now: Timestamp) -> bool {
+    /// Whether a gateway accepts it, unless its time is over: see [`super::client::Client::verifies`].
+    pub fn is_live(self) -> bool {
         match self {
-            Self::Active { .. } => true,
-            Self::Retiring { until } => now < until,
+            Self::Active { .. } | Self::Retiring { .. } => true,
             Self::Generated | Self::Mailed | Self::Abandoned { .. } | Self::Ended { .. } => false,
         }
     }
@@ -144,6 +156,8 @@ pub enum AbandonCause {
     Bounced,
     /// Too many wrong proofs.
     ProofsSpent,
+    /// The agreement that it was made under ended.
+    AgreementEnded,
 }
 
 words_of!(AbandonCause {
@@ -157,6 +171,7 @@ words_of!(AbandonCause {
     Revoked => "revoked",
     Bounced => "bounced",
     ProofsSpent => "proofs-spent",
+    AgreementEnded => "agreement-ended",
 });
 
 /// Why a credential that was active is no more.

@@ -107,6 +107,13 @@ text_id!(
     "1 to 64 characters of A-Z a-z 0-9 . _ : / -, beginning with a letter or digit"
 );
 text_id!(
+    /// A kind of API, in the agency's own words, such as `partner` or `restricted`.
+    ApiCategory,
+    (1..=32),
+    is_lower_word,
+    "1 to 32 characters of a-z 0-9 -, beginning with a letter or digit"
+);
+text_id!(
     /// The name of one pair in a bundle, such as `oauth2` or `apigw`. It stands in share tokens, so it has no dot.
     Label,
     (1..=32),

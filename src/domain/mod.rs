@@ -3,12 +3,14 @@
 //! Everything here is parsed once, at an edge, and holds its invariant from then on. This room knows
 //! neither the journal nor the store nor any protocol; whoever needs the time or random bytes passes them in.
 
+pub mod agreement;
 pub mod approval;
 pub mod client;
 pub mod contact;
 pub mod credential;
 pub mod digest;
 pub mod duration;
+pub mod ending;
 pub mod event;
 pub mod ids;
 pub mod issuance;

@@ -13,13 +13,22 @@ pub struct Notice {
     /// What it says.
     pub what: NoticeKind,
     /// To whom.
-    pub contact: ContactId,
+    pub to: Addressee,
     /// About which delivery.
     pub reference: Reference,
     /// Attempts so far.
     pub attempts: u32,
     /// Where it stands.
     pub state: NoticeState,
+}
+
+/// To whom a notice goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressee {
+    /// A contact of the client.
+    Contact(ContactId),
+    /// The mailbox of the agency's own operators.
+    Operators,
 }
 
 /// Where a notice stands.
@@ -58,6 +67,12 @@ pub enum NoticeKind {
     Activated,
     /// A credential was ended.
     Ended,
+    /// Half of the pickup window is over and nobody has confirmed.
+    Reminder,
+    /// The credential ends soon.
+    Ending,
+    /// Further APIs may be called with the same credential.
+    Granted,
 }
 
 words_of!(NoticeKind {
@@ -65,4 +80,7 @@ words_of!(NoticeKind {
     Collected => "collected",
     Activated => "activated",
     Ended => "ended",
+    Reminder => "reminder",
+    Ending => "ending",
+    Granted => "granted",
 });

@@ -34,6 +34,13 @@ impl Timestamp {
         moved.and_then(Self::from_millis).unwrap_or(Self(253_402_300_799_999))
     }
 
+    /// This instant moved back, stopping at the epoch.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        let moved = i64::try_from(by.as_millis()).ok().and_then(|ms| self.0.checked_sub(ms));
+        moved.and_then(Self::from_millis).unwrap_or(Self::EPOCH)
+    }
+
     /// How long from `earlier` to this instant; zero when it lies before.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
@@ -102,6 +109,8 @@ mod tests {
     fn arithmetic_stops_at_the_ends() {
         let last = Timestamp::from_millis(253_402_300_799_999).unwrap();
         assert_eq!(last.after(Duration::from_secs(1)), last);
+        assert_eq!(Timestamp::EPOCH.before(Duration::from_secs(1)), Timestamp::EPOCH);
+        assert_eq!(last.before(Duration::from_millis(1)).after(Duration::from_millis(1)), last);
         assert_eq!(Timestamp::from_millis(0).unwrap().since(last), Duration::ZERO);
     }
 }

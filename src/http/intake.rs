@@ -8,17 +8,20 @@ use serde::Serialize;
 
 use super::Response;
 use super::caller::Sender;
-use super::event::data::{OrderData, Wanted, read};
+use super::event::data::{OrderData, PERSONAL, Wanted, read};
 use super::event::envelope::{self, Envelope, NotPosted, Posted};
 use super::event::fields::Faults;
-use super::problem::Problem;
+use super::problem::{Fault, Problem};
 use super::request::Authorised;
 use super::route::{Action, Methods, Route};
 use super::service::{Service, not_now, unavailable, unreadable};
 use super::{reply, view};
+use crate::domain::approval::Requested;
 use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
+use crate::domain::policy::PersonalMailbox;
 use crate::issuance::approve::{ApproveRefusal, EventAnswer};
 use crate::issuance::order::{Order, OrderRefusal};
+use crate::issuance::reuse::ReuseRefusal;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{EventRefused, Fact};
 
@@ -53,8 +56,18 @@ pub fn routes() -> Vec<Route<Service>> {
 #[derive(Debug, Serialize)]
 struct Taken {
     status: &'static str,
-    issuance_id: IssuanceId,
-    application_id: ApplicationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuance_id: Option<IssuanceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_id: Option<ApplicationId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Fault>,
+}
+
+impl Taken {
+    fn with(status: &'static str, issuance: IssuanceId, application: ApplicationId) -> Self {
+        Self { status, issuance_id: Some(issuance), application_id: Some(application), warnings: Vec::new() }
+    }
 }
 
 /// What became of one event of a batch.
@@ -83,9 +96,9 @@ async fn post_events(service: Arc<Service>, mut request: Authorised<Sender>) -> 
             refuse_forbidden(&service, &sender, &event).await?;
             let [wanted] = read_all(&service, [&event])?;
             let taken = take(&service, &sender, event, wanted).await?;
-            let location = format!("/v1/issuances/{}", taken.issuance_id);
+            let location = taken.issuance_id.map(|issuance| format!("/v1/issuances/{issuance}"));
             let mut response = json(StatusCode::ACCEPTED, &taken)?;
-            if let Ok(location) = HeaderValue::try_from(location) {
+            if let Some(Ok(location)) = location.map(HeaderValue::try_from) {
                 response.headers_mut().insert(header::LOCATION, location);
             }
             Ok(response)
@@ -166,8 +179,14 @@ async fn take(service: &Service, sender: &Sender, event: Envelope, wanted: Wante
         case: data.case,
         event: Some(event),
     };
+    let data_pointer = event.data_pointer;
+    let mut warnings = Vec::new();
     let answer = match wanted {
+        Wanted::Agreement(change) => {
+            service.desk.agreement(actor, identity, *change).await.map_err(|e| not_now(e, |never| match never {}))?
+        }
         Wanted::Approval(requested) => {
+            warnings = personal_mailboxes(service, &requested, &data_pointer);
             service.desk.approve(actor, identity, *requested).await.map_err(|e| not_now(e, approve_refused))?
         }
         Wanted::Reissue(data, replaces) => {
@@ -179,18 +198,40 @@ async fn take(service: &Service, sender: &Sender, event: Envelope, wanted: Wante
             revoked.map_err(|error| not_now(error, order_refused))?.event
         }
     };
-    match answer {
-        EventAnswer::Accepted { issuance, application } => {
-            Ok(Taken { status: "accepted", issuance_id: issuance, application_id: application })
-        }
+    let taken = match answer {
+        EventAnswer::Accepted { issuance, application } => Ok(Taken::with("accepted", issuance, application)),
         EventAnswer::AlreadyIssued { issuance, application } => {
-            Ok(Taken { status: "already-issued", issuance_id: issuance, application_id: application })
+            Ok(Taken::with("already-issued", issuance, application))
+        }
+        EventAnswer::Reused { issuance, application } => Ok(Taken::with("reused", issuance, application)),
+        EventAnswer::Recorded => {
+            Ok(Taken { status: "recorded", issuance_id: None, application_id: None, warnings: Vec::new() })
         }
         EventAnswer::Conflict => Err(Problem::conflict(
             "event-conflict",
             "An event with this source and id was accepted before with another content. Give a new event a new id.",
         )),
+    };
+    taken.map(|taken| Taken { warnings, ..taken })
+}
+
+/// Where the agency has it so, addresses that look like a person's own are taken with a warning.
+fn personal_mailboxes(service: &Service, requested: &Requested, data_pointer: &str) -> Vec<Fault> {
+    if service.desk.policy.personal_mailbox != PersonalMailbox::Warn {
+        return Vec::new();
     }
+    let personal = requested.contacts.iter().enumerate().filter(|(_, contact)| contact.email.looks_personal());
+    let warnings: Vec<_> = personal
+        .map(|(index, _)| Fault {
+            pointer: format!("{data_pointer}/contacts/{index}/email"),
+            detail: PERSONAL.to_owned(),
+        })
+        .collect();
+    if !warnings.is_empty() {
+        let (application, contacts) = (&requested.application, warnings.len());
+        tracing::warn!(%application, contacts, "an approval names mailboxes that look like a person's own");
+    }
+    warnings
 }
 
 async fn show_order(service: Arc<Service>, request: Authorised<Sender>) -> Result<Response, Problem> {
@@ -233,11 +274,53 @@ fn approve_refused(refusal: ApproveRefusal) -> Problem {
             "application-not-live",
             "The application's client has no order under way and no credential that verifies. Order a re-issue.",
         ),
+        ApproveRefusal::Reuse(refusal) => reuse_refused(refusal),
+    }
+}
+
+fn reuse_refused(refusal: ReuseRefusal) -> Problem {
+    match refusal {
+        ReuseRefusal::UnknownApplication => Problem::conflict(
+            "reuse-unknown-application",
+            "No client goes by reuse_application_id. Leave it out for new keys.",
+        ),
+        ReuseRefusal::OtherOrganisation => Problem::conflict(
+            "reuse-other-organisation",
+            "The keys of reuse_application_id are another organisation's.",
+        ),
+        ReuseRefusal::OtherEnvironment => Problem::conflict(
+            "reuse-other-environment",
+            "The keys of reuse_application_id are of the other environment. Each environment has keys of its own.",
+        ),
+        ReuseRefusal::CaseTaken => {
+            Problem::conflict("application-differs", "The new application has a client already, or was granted to one.")
+        }
+        ReuseRefusal::NotActive => Problem::conflict(
+            "reuse-not-active",
+            "The keys of reuse_application_id are not active: they have ended, or were never confirmed.",
+        ),
+        ReuseRefusal::LabelMissing(label) => Problem::conflict(
+            "reuse-label-missing",
+            format!("The bundle of reuse_application_id has no pair {label}, which the API needs. Issue new keys."),
+        ),
+        ReuseRefusal::OtherAgreement => Problem::conflict(
+            "reuse-other-agreement",
+            "The keys of reuse_application_id rest on another agreement. Issue new keys.",
+        ),
+        ReuseRefusal::AgreementNotInForce => {
+            Problem::conflict("reuse-agreement-not-in-force", "The agreement is not signed yet, or is over.")
+        }
+        ReuseRefusal::TooOld => Problem::conflict(
+            "reuse-too-old",
+            "The keys are older than the API allows. Re-issue them, then send this approval again.",
+        ),
     }
 }
 
 fn order_refused(refusal: OrderRefusal) -> Problem {
     match refusal {
+        OrderRefusal::AgreementAwaited => Problem::conflict("agreement-awaited", AGREEMENT_AWAITED),
+        OrderRefusal::AgreementOver => Problem::conflict("agreement-over", AGREEMENT_OVER),
         OrderRefusal::UnknownClient => {
             Problem::conflict("unknown-application", "No application of this id has a client.")
         }
@@ -249,6 +332,13 @@ fn order_refused(refusal: OrderRefusal) -> Problem {
         }
     }
 }
+
+/// Why a client that waits for its agreement gets no new credential.
+pub(super) const AGREEMENT_AWAITED: &str =
+    "The client's first order waits for its agreement. When that is signed, the keys are issued by themselves.";
+
+/// Why a client whose agreement is over gets no new credential.
+pub(super) const AGREEMENT_OVER: &str = "The agreement that the client rests on is over. Have it signed anew first.";
 
 /// Answers are made of strings and numbers, so they always become JSON.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Result<Response, Problem> {

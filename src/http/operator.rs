@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::caller::Operator;
 use super::event::fields::{Faults, Fields};
 use super::event::json as strict_json;
-use super::intake::json;
+use super::intake::{AGREEMENT_AWAITED, AGREEMENT_OVER, json};
 use super::problem::Problem;
 use super::request::Authorised;
 use super::route::{Action, Methods, Route};
@@ -251,6 +251,8 @@ fn refused(refusal: OrderRefusal) -> Problem {
         OrderRefusal::NothingToRevoke => {
             Problem::conflict("nothing-to-revoke", "The client has no credential that verifies and none under way.")
         }
+        OrderRefusal::AgreementAwaited => Problem::conflict("agreement-awaited", AGREEMENT_AWAITED),
+        OrderRefusal::AgreementOver => Problem::conflict("agreement-over", AGREEMENT_OVER),
         OrderRefusal::GraceTooLong => {
             Problem::conflict("grace-too-long", "The grace is longer than policy.grace_max in the configuration.")
         }

@@ -229,6 +229,9 @@ fn refused(refusal: DeliveryRefusal) -> Problem {
             "window-closed",
             format!("The time to pick this delivery up ended at {at}. Ask the agency for a new issue."),
         ),
+        DeliveryRefusal::AgreementOver => {
+            Problem::gone("agreement-ended", "The agreement that this delivery was made under is over.")
+        }
         DeliveryRefusal::FetchesSpent { limit } => Problem::new(
             StatusCode::FORBIDDEN,
             "fetches-spent",
@@ -273,6 +276,7 @@ fn abandoned(cause: AbandonCause) -> (&'static str, &'static str) {
             "A newer delivery has taken this one's place. Use the newer e-mail; GET /v1/deliveries shows its reference.",
         ),
         AbandonCause::Revoked => ("revoked", "The agency has taken this delivery back."),
+        AbandonCause::AgreementEnded => ("agreement-ended", "The agreement that this delivery was made under is over."),
         AbandonCause::Unclaimed => {
             ("unclaimed", "The time to pick this delivery up is over. Ask the agency for a new issue.")
         }

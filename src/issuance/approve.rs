@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use super::reuse::ReuseRefusal;
+use crate::domain::agreement::Agreement;
 use crate::domain::approval::Approval;
 use crate::domain::client::Client;
 use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
 use crate::domain::issuance::Replacement;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
-use crate::journal::fact::{ApprovalAccepted, ApprovalRepeated, EventConflicted, EventIdentity, Fact, IssuanceOpened};
-use crate::journal::fold::SeenEvent;
+use crate::journal::fact::{
+    AgreementFollowed, ApprovalAccepted, ApprovalRepeated, EventConflicted, EventIdentity, Fact, IssuanceOpened,
+};
+use crate::journal::fold::{AnsweredWith, Outcome, SeenEvent};
 use crate::journal::subject::Subject;
-use crate::store::contract::{Command, Decision, Enclosure, Find, Loaded, Scope};
+use crate::store::contract::{Command, Decision, Enclosure, Find, Loaded, Scope, Terms};
 
 /// An approval that was authenticated and parsed.
 pub struct Approve {
@@ -42,17 +46,28 @@ pub enum EventAnswer {
         /// Its application.
         application: ApplicationId,
     },
+    /// The APIs were granted to a client that was there; this is its latest order. Nothing was issued.
+    Reused {
+        /// The order.
+        issuance: IssuanceId,
+        /// The client's own application.
+        application: ApplicationId,
+    },
+    /// It is on record and was about no client alone.
+    Recorded,
     /// The identity is taken by another body. That is on record.
     Conflict,
 }
 
 /// Why an approval was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApproveRefusal {
     /// The application has a client of another organisation or environment.
     Differs,
     /// The application's client has no order under way and no credential that verifies: it takes a re-issue.
     NotLive,
+    /// The APIs cannot be granted to the client of the case that it names.
+    Reuse(ReuseRefusal),
 }
 
 impl Command for Approve {
@@ -64,22 +79,25 @@ impl Command for Approve {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Application(self.approval.application.clone()), event: Some(self.event.event.clone()) }
+        Scope::of(Find::Application(self.approval.application.clone()))
+            .with_event(Some(self.event.event.clone()))
+            .with_agreement(self.approval.rests_on().map_or(Terms::None, Terms::Of))
     }
 
-    fn decide(&self, state: &Loaded, _now: Timestamp) -> Result<Decision<EventAnswer>, ApproveRefusal> {
+    fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<EventAnswer>, ApproveRefusal> {
         if let Some(seen) = &state.slice.event {
             return Ok(seen_before(seen, &self.event));
         }
         match state.client() {
             Some(client) => self.repeated(client),
-            None => Ok(self.first()),
+            None => Ok(self.first(state.slice.agreement.as_ref(), now)),
         }
     }
 }
 
 impl Approve {
-    fn first(&self) -> Decision<EventAnswer> {
+    /// What needs an agreement waits for it, unless it is in force already.
+    fn first(&self, agreement: Option<&Agreement>, now: Timestamp) -> Decision<EventAnswer> {
         let approval = &self.approval;
         let subject = Subject::Issuance { application: approval.application.clone(), issuance: self.issuance };
         let accepted = ApprovalAccepted {
@@ -92,17 +110,24 @@ impl Approve {
             keys: approval.keys.clone(),
             contacts: approval.contact_references(),
             agreement: approval.agreement.clone(),
+            needs_agreement: approval.needs_agreement,
             pins: approval.pins.clone(),
         };
         let contacts = approval.contacts.iter().cloned();
         let mut enclosures: Vec<_> =
             contacts.map(|contact| Enclosure::Contact(approval.application.clone(), contact)).collect();
         enclosures.push(Enclosure::Organisation(approval.organisation.clone()));
+        let mut facts = vec![(subject.clone(), Fact::ApprovalAccepted(Box::new(accepted)))];
+        if let Some(agreement) = agreement {
+            let client = Subject::Application { application: approval.application.clone() };
+            let followed = AgreementFollowed { as_of: agreement.changed, state: agreement.state };
+            facts.push((client, Fact::AgreementFollowed(followed)));
+        }
+        if !approval.needs_agreement || agreement.is_some_and(|agreement| agreement.state.in_force(now)) {
+            facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First })));
+        }
         Decision {
-            facts: vec![
-                (subject.clone(), Fact::ApprovalAccepted(Box::new(accepted))),
-                (subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First })),
-            ],
+            facts,
             enclosures,
             answer: EventAnswer::Accepted { issuance: self.issuance, application: approval.application.clone() },
         }
@@ -131,18 +156,23 @@ impl Approve {
 /// An event that was accepted before: the same answer for the same body, and a conflict on record for another.
 pub(super) fn seen_before(seen: &SeenEvent, event: &EventIdentity) -> Decision<EventAnswer> {
     if seen.body == event.body {
-        let (issuance, application) = (seen.issuance, seen.application.clone());
-        let answer = if seen.already_issued {
-            EventAnswer::AlreadyIssued { issuance, application }
-        } else {
-            EventAnswer::Accepted { issuance, application }
-        };
-        return Decision { facts: Vec::new(), enclosures: Vec::new(), answer };
+        return Decision { facts: Vec::new(), enclosures: Vec::new(), answer: answer_again(&seen.outcome) };
     }
     Decision {
         facts: vec![(Subject::Service {}, Fact::EventConflicted(conflict(&seen.key, seen, event)))],
         enclosures: Vec::new(),
         answer: EventAnswer::Conflict,
+    }
+}
+
+fn answer_again(outcome: &Outcome) -> EventAnswer {
+    match outcome.clone() {
+        Outcome::Ordered(AnsweredWith { application, issuance }) => EventAnswer::Accepted { issuance, application },
+        Outcome::AlreadyIssued(AnsweredWith { application, issuance }) => {
+            EventAnswer::AlreadyIssued { issuance, application }
+        }
+        Outcome::Reused(AnsweredWith { application, issuance }) => EventAnswer::Reused { issuance, application },
+        Outcome::Recorded => EventAnswer::Recorded,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::notify::{NoticeIds, notices_to};
+use super::notify::{NoticeIds, Told, notices_to};
 use super::recipient::{DeliveryRefusal, Recipient, find};
 use crate::domain::credential::CredentialState;
 use crate::domain::digest::Pseudonym;
@@ -60,7 +60,7 @@ impl Command for Collect {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Delivery(self.reference), event: None }
+        Scope::of(Find::Delivery(self.reference))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<Collected>, DeliveryRefusal> {
@@ -76,6 +76,9 @@ impl Command for Collect {
         if now >= credential.window_ends {
             return Err(DeliveryRefusal::WindowClosed { at: credential.window_ends });
         }
+        if !client.is_agreed(now) {
+            return Err(DeliveryRefusal::AgreementOver);
+        }
         let limit = self.policy.fetches_max;
         if credential.fetches >= limit {
             return Err(DeliveryRefusal::FetchesSpent { limit });
@@ -84,7 +87,7 @@ impl Command for Collect {
         let subject = Subject::of_credential(client, credential);
         let collected = Fact::ShareCollected(ShareCollected { fetch: number, network: self.network_hash });
         let mut facts = vec![(subject.clone(), collected)];
-        facts.extend(notices_to(client, &subject, NoticeKind::Collected, &self.notices, |_| true));
+        facts.extend(notices_to(client, &subject, NoticeKind::Collected, &self.notices, Told::All));
         let fetch =
             Fetch { number, time: now, network: self.network.to_string(), certificate: self.recipient.certificate };
         Ok(Decision {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::notify::{NoticeIds, notices_to};
+use super::notify::{NoticeIds, Told, notices_to};
 use super::recipient::{DeliveryRefusal, Recipient, find};
 use crate::domain::client::Client;
 use crate::domain::credential::{AbandonCause, Credential, CredentialState, EndCause};
@@ -16,7 +16,8 @@ use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{
-    CredentialAbandoned, CredentialEnded, CredentialRetiring, Fact, IssuanceFailed, Nothing, ProofRefused,
+    CredentialAbandoned, CredentialActivated, CredentialEnded, CredentialRetiring, Fact, IssuanceFailed, Nothing,
+    ProofRefused,
 };
 use crate::journal::subject::Subject;
 use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
@@ -73,7 +74,7 @@ impl Command for Confirm {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Delivery(self.reference), event: None }
+        Scope::of(Find::Delivery(self.reference))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<ConfirmAnswer>, DeliveryRefusal> {
@@ -86,6 +87,7 @@ impl Command for Confirm {
             CredentialState::Mailed if now >= credential.window_ends => {
                 Err(DeliveryRefusal::WindowClosed { at: credential.window_ends })
             }
+            CredentialState::Mailed if !client.is_agreed(now) => Err(DeliveryRefusal::AgreementOver),
             CredentialState::Mailed if credential.fetches == 0 => Err(DeliveryRefusal::NotCollected),
             CredentialState::Mailed if wrong.is_empty() => Ok(self.activate(client, credential, now)),
             CredentialState::Mailed => Ok(self.refuse_proof(client, credential, wrong)),
@@ -116,9 +118,11 @@ impl Confirm {
     fn activate(&self, client: &Client, credential: &Credential, now: Timestamp) -> Decision<ConfirmAnswer> {
         let subject = Subject::of_credential(client, credential);
         let grace = client.issuance.replaces.grace();
-        let until = now.after(grace);
+        let mut until = now.after(grace);
         let mut facts = Vec::new();
         if let Some(old) = client.active() {
+            // A grace prolongs nothing.
+            until = client.end_of(old).map_or(until, |end| end.at.min(until));
             let fact = if grace.is_zero() {
                 Fact::CredentialEnded(CredentialEnded { cause: EndCause::GraceEnded })
             } else {
@@ -127,9 +131,10 @@ impl Confirm {
             facts.push((Subject::of_credential(client, old), fact));
         }
         let replaced = (!facts.is_empty() && !grace.is_zero()).then_some(until);
-        facts.push((subject.clone(), Fact::CredentialActivated(Nothing {})));
+        let life_ends = self.policy.life_ends(&client.apis, now);
+        facts.push((subject.clone(), Fact::CredentialActivated(CredentialActivated { life_ends })));
         facts.push((Subject::of_order(client), Fact::IssuanceCompleted(Nothing {})));
-        facts.extend(notices_to(client, &subject, NoticeKind::Activated, &self.notices, |_| true));
+        facts.extend(notices_to(client, &subject, NoticeKind::Activated, &self.notices, Told::All));
         let previous_until = replaced.into_iter().chain(client.retiring().map(|(_, until)| until)).max();
         let answer = ConfirmAnswer::Active(receipt(client, credential, now, previous_until));
         Decision { facts, enclosures: Vec::new(), answer }

@@ -14,10 +14,11 @@ use super::retry::Setback;
 use super::settle::{Outcome, Settle};
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
-use crate::domain::contact::{Contact, Role};
+use crate::domain::contact::{Contact, EmailAddress, Language, Role};
 use crate::domain::credential::AbandonCause;
 use crate::domain::ids::{ApplicationId, Environment, IssuanceId, NoticeId};
 use crate::domain::name::Name;
+use crate::domain::notice::{Addressee, NoticeKind};
 use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, Session, Verdict};
 use crate::platform::memory::Scrubbed;
 use crate::store::contract::{Command, Recorded, SubmitError};
@@ -30,6 +31,8 @@ const RECORD_AGAIN: Duration = Duration::from_secs(1);
 pub struct Letterhead {
     /// Who writes.
     pub agency: Agency,
+    /// Where the agency's own operators are told, and in which language.
+    pub operators: Option<(EmailAddress, Language)>,
     /// Where part 2 is, per environment.
     pub pickup: BTreeMap<Environment, PickupUrl>,
 }
@@ -56,7 +59,7 @@ impl Done {
 }
 
 /// Everything that a mail about one client needs.
-struct Addressee {
+struct Correspondence {
     client: Client,
     contacts: Vec<Contact>,
     organisation: Option<Organisation>,
@@ -111,36 +114,51 @@ impl Courier {
         Done::with(session)
     }
 
-    fn notice(&self, addressee: &Addressee, id: NoticeId) -> Option<OutgoingMail> {
+    fn notice(&self, addressee: &Correspondence, id: NoticeId) -> Option<OutgoingMail> {
         let notice = addressee.client.notices.get(&id)?;
-        let contact = addressee.contacts.iter().find(|contact| contact.reference.id == notice.contact)?;
+        let (to, language) = match notice.to {
+            Addressee::Contact(id) => {
+                let contact = addressee.contacts.iter().find(|contact| contact.reference.id == id)?;
+                (contact.email.clone(), contact.reference.language)
+            }
+            Addressee::Operators => self.letterhead.operators.clone()?,
+        };
         let of_notice = |credential: &&crate::domain::credential::Credential| credential.reference == notice.reference;
-        let window_ends =
-            addressee.client.credentials.values().find(of_notice).map(|credential| credential.window_ends);
+        let client = &addressee.client;
+        let credential = client.credentials.values().find(of_notice);
+        let end = credential.filter(|credential| client.active() == Some(*credential));
+        let end = end.and_then(|active| client.end_of(active));
+        if notice.what == NoticeKind::Ending && end.is_none() {
+            // Renewed or ended since it was queued: there is no end ahead to tell of.
+            return None;
+        }
         let now = self.desk.clock.now();
         let mail = NoticeMail {
-            to: contact.email.clone(),
-            language: contact.reference.language,
+            to,
+            language,
             id,
             kind: notice.what,
             reference: notice.reference,
-            software: addressee.client.software.clone(),
+            application: client.application.clone(),
+            software: client.software.clone(),
             organisation: addressee.organisation_name()?,
-            environment: addressee.client.environment,
+            environment: client.environment,
+            apis: client.apis.clone(),
             written: now,
-            window_ends: window_ends.unwrap_or(now),
+            window_ends: credential.map_or(now, |credential| credential.window_ends),
+            end,
             agency: self.letterhead.agency.clone(),
         };
         mail.write().map_err(|error| tracing::error!(notice = %id, %error, "a notice could not be written")).ok()
     }
 
-    async fn addressee(&self, application: &ApplicationId) -> Result<Option<Addressee>, ReadError> {
+    async fn addressee(&self, application: &ApplicationId) -> Result<Option<Correspondence>, ReadError> {
         let application = application.clone();
         self.desk
             .read(move |queries| {
                 let Some(view) = queries.client(&application)? else { return Ok(None) };
                 let contacts = queries.contacts(&application)?;
-                Ok(Some(Addressee { client: view.client, contacts, organisation: view.organisation }))
+                Ok(Some(Correspondence { client: view.client, contacts, organisation: view.organisation }))
             })
             .await
     }
@@ -165,7 +183,7 @@ impl Courier {
     }
 }
 
-impl Addressee {
+impl Correspondence {
     fn technical(&self) -> Option<&Contact> {
         self.contacts.iter().find(|contact| contact.reference.role == Role::Technical)
     }
@@ -183,7 +201,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(self, session: Session, addressee: Addressee) -> Done {
+    async fn run(self, session: Session, addressee: Correspondence) -> Done {
         let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
             tracing::error!(issuance = %self.issuance, "the technical contact was erased; the order needs a new one");
             self.settle(None, Outcome::NoVersion(Setback::Permanent)).await;
@@ -259,8 +277,8 @@ impl Attempt<'_> {
 
     fn write(
         &self,
-        addressee: &Addressee,
-        to: &crate::domain::contact::EmailAddress,
+        addressee: &Correspondence,
+        to: &EmailAddress,
         shares: MailShares,
         recorded: &Recorded<Generated>,
     ) -> Option<OutgoingMail> {

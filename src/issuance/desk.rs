@@ -3,12 +3,15 @@
 //!
 //! It knows no wire format and no relay. Time and randomness come in through the platform's doors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
+use super::agreement::{AgreementEvent, FollowAgreement, RecordAgreement};
 use super::approve::{Approve, ApproveRefusal, EventAnswer};
 use super::collect::{Collect, Collected};
 use super::confirm::{Confirm, ConfirmAnswer};
@@ -16,11 +19,13 @@ use super::notify::NoticeIds;
 use super::order::{Order, OrderRefusal};
 use super::recipient::{DeliveryRefusal, Recipient, RecordRefusal};
 use super::reissue::{Reissue, Reissued};
+use super::reuse::Reuse;
 use super::revoke::{Revoke, Revoked};
 use super::service::Note;
+use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::{Approval, Organisation, Requested};
 use crate::domain::contact::{Contact, ContactReference};
-use crate::domain::ids::{ClientId, ContactId, IssuanceId, Label};
+use crate::domain::ids::{ApplicationId, ClientId, ContactId, IssuanceId, Label};
 use crate::domain::issuance::Replacement;
 use crate::domain::policy::Policy;
 use crate::domain::pseudonym::Pseudonyms;
@@ -54,7 +59,12 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// Wakes the couriers when there is something to deliver.
     pub work: Notify,
+    /// Up to which entry nobody is behind a change of the agreement that it rests on; 0 at a start.
+    pub followed_to: AtomicU64,
 }
+
+/// How many clients are looked for at a time that are behind their agreement.
+const FOLLOW_AT_ONCE: u32 = 256;
 
 /// Why the desk could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -108,11 +118,97 @@ impl Desk {
         event: EventIdentity,
         requested: Requested,
     ) -> Result<EventAnswer, DeskError<ApproveRefusal>> {
+        if let Some(of) = requested.reuse.clone() {
+            return self.reuse(actor, event, of, requested).await;
+        }
         let issuance = IssuanceId::new(self.clock.now(), &*self.random)?;
         let approval = Arc::new(self.draw(requested)?);
         let answer = self.submit(Approve { actor, event, approval, issuance }).await?.into_answer();
         self.work.notify_one();
         Ok(answer)
+    }
+
+    /// Grants further APIs to a client that exists.
+    async fn reuse(
+        &self,
+        actor: Actor,
+        event: EventIdentity,
+        of: ApplicationId,
+        requested: Requested,
+    ) -> Result<EventAnswer, DeskError<ApproveRefusal>> {
+        let party = self.pseudonyms.party(&requested.number);
+        let needs_agreement = self.policy.needs_agreement(&requested.apis, requested.environment);
+        let agreement = requested.agreement.filter(|_| needs_agreement);
+        let mut labels = self.policy.usual_labels(&requested.apis);
+        labels.extend(requested.keys.into_iter().flatten());
+        let command = Reuse {
+            actor,
+            event,
+            of,
+            application: requested.application,
+            environment: requested.environment,
+            agreement: agreement.map(|id| AgreementKey { party: party.clone(), id }),
+            party,
+            apis: requested.apis,
+            labels,
+            notices: self.notice_ids()?,
+            policy: Arc::clone(&self.policy),
+        };
+        let answer = match self.submit(command).await {
+            Ok(recorded) => recorded.into_answer(),
+            Err(SubmitError::Refused(refusal)) => return Err(DeskError::Refused(ApproveRefusal::Reuse(refusal))),
+            Err(SubmitError::Unavailable(why)) => return Err(why.into()),
+        };
+        self.work.notify_one();
+        Ok(answer)
+    }
+
+    /// Takes an agreement's event. When this returns, everybody who rests on the agreement has followed it.
+    pub async fn agreement(
+        &self,
+        actor: Actor,
+        identity: EventIdentity,
+        event: AgreementEvent,
+    ) -> Result<EventAnswer, DeskError<Infallible>> {
+        let party = self.pseudonyms.party(&event.number);
+        let AgreementEvent { number, organisation, agreement, change } = event;
+        let organisation = organisation.map(|name| Organisation { party: party.clone(), number, name });
+        let key = AgreementKey { party, id: agreement };
+        let command = RecordAgreement { actor, event: identity, key, organisation, change };
+        let answer = self.submit(command).await?.into_answer();
+        // Also when it was seen before: the first time may have ended before everybody had followed.
+        self.follow_agreements().await?;
+        Ok(answer)
+    }
+
+    /// Has every client that is behind its agreement follow it.
+    pub async fn follow_agreements(&self) -> Result<(), DeskError<Infallible>> {
+        loop {
+            let after = self.followed_to.load(Ordering::Acquire);
+            let behind = self.read(move |queries| queries.behind_their_agreement(after, FOLLOW_AT_ONCE)).await?;
+            if behind.clients.is_empty() {
+                // Nobody is behind any agreement as of that view, so only later changes need to be looked for.
+                self.followed_to.fetch_max(behind.newest.unwrap_or(0), Ordering::AcqRel);
+                return Ok(());
+            }
+            let mut followed = 0;
+            for application in behind.clients {
+                let (notices, policy) = (self.notice_ids()?, Arc::clone(&self.policy));
+                match self.submit(FollowAgreement { application, notices, policy }).await {
+                    Ok(recorded) => {
+                        recorded.into_answer();
+                        followed += 1;
+                    }
+                    // Somebody else had it follow in the same moment.
+                    Err(SubmitError::Refused(_)) => {}
+                    Err(SubmitError::Unavailable(why)) => return Err(why.into()),
+                }
+            }
+            self.work.notify_one();
+            if followed == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Opens an order for a new credential.
@@ -217,7 +313,7 @@ impl Desk {
     /// Gives the bundle its public ids and the contacts theirs, and sets personal data apart.
     fn draw(&self, requested: Requested) -> Result<Approval, RandomnessFailed> {
         let now = self.clock.now();
-        let labels = requested.keys.unwrap_or_else(|| self.usual_labels(&requested.apis));
+        let labels = requested.keys.unwrap_or_else(|| self.policy.usual_labels(&requested.apis));
         let mut keys = BTreeMap::new();
         for label in labels {
             keys.insert(label, ClientId::generate(&self.policy.prefix, requested.environment, &*self.random)?);
@@ -233,6 +329,7 @@ impl Desk {
             contacts.push(Contact { reference, email: given.email });
         }
         let party = self.pseudonyms.party(&requested.number);
+        let needs_agreement = self.policy.needs_agreement(&requested.apis, requested.environment);
         Ok(Approval {
             application: requested.application,
             environment: requested.environment,
@@ -242,13 +339,9 @@ impl Desk {
             keys,
             contacts,
             agreement: requested.agreement,
+            needs_agreement,
             pins: requested.pins,
         })
-    }
-
-    /// The labels that the APIs' configuration gives a bundle.
-    fn usual_labels(&self, apis: &BTreeSet<crate::domain::ids::ApiName>) -> BTreeSet<Label> {
-        apis.iter().filter_map(|name| self.policy.apis.get(name)).flat_map(|api| api.keys.iter().cloned()).collect()
     }
 
     /// Submits a recipient's command. That a stranger asked is put on record afterwards: he is answered as if there

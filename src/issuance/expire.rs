@@ -1,16 +1,19 @@
-//! What time alone does: windows close and graces end. And what a start finds: versions that a crash left behind.
+//! What time alone does: windows close, graces and lives end, agreements run out, and people are told ahead. And what a start finds: versions that a crash left behind.
 
 use std::sync::Arc;
 
+use super::notify::{NoticeIds, Told, notices_to};
+use super::order::{end_all, withdraw};
 use super::retry::{Setback, after_setback};
 use crate::domain::client::Client;
-use crate::domain::credential::{AbandonCause, CredentialState, EndCause};
+use crate::domain::credential::{AbandonCause, Credential, CredentialState, EndCause};
 use crate::domain::ids::ApplicationId;
-use crate::domain::issuance::FailCause;
+use crate::domain::issuance::{CancelCause, FailCause, IssuanceState};
+use crate::domain::notice::NoticeKind;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
-use crate::journal::fact::{CredentialAbandoned, CredentialEnded, Fact, IssuanceFailed};
+use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EndingAnnounced, Fact, IssuanceFailed, Nothing};
 use crate::journal::subject::Subject;
 use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
 
@@ -18,6 +21,10 @@ use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
 pub struct Expire {
     /// The client.
     pub application: ApplicationId,
+    /// Ids for the notices.
+    pub notices: NoticeIds,
+    /// The agency's numbers.
+    pub policy: Arc<Policy>,
 }
 
 /// Nothing is due.
@@ -33,14 +40,38 @@ impl Command for Expire {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Application(self.application.clone()), event: None }
+        Scope::of(Find::Application(self.application.clone()))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, NothingDue> {
         let client = state.client().ok_or(NothingDue)?;
+        // One decision tells people of one thing at most, so that its ids suffice; the next thing is due at once after.
+        let mut facts = self.endings(client, now);
+        if facts.is_empty() {
+            facts = self.announcement(client, now);
+        }
+        if facts.is_empty() {
+            facts = self.reminder(client, now);
+        }
+        if facts.is_empty() { Err(NothingDue) } else { Ok(Decision { facts, enclosures: Vec::new(), answer: () }) }
+    }
+}
+
+impl Expire {
+    /// Whatever is over: the agreement and all with it, or single windows, graces and lives.
+    fn endings(&self, client: &Client, now: Timestamp) -> Vec<(Subject, Fact)> {
+        let told = Told::AllAndOperators(&self.policy);
+        let waits = client.issuance.state == IssuanceState::WaitingForAgreement;
+        if !waits && client.agreement_until().is_some_and(|until| until <= now) {
+            let mut facts = withdraw(client, AbandonCause::AgreementEnded, CancelCause::AgreementEnded);
+            facts.extend(end_all(client, EndCause::AgreementEnded, &self.notices, told));
+            return facts;
+        }
         let mut facts = Vec::new();
+        let mut life_over = None;
         for credential in client.credentials.values() {
             let subject = Subject::of_credential(client, credential);
+            let ended = |cause| Fact::CredentialEnded(CredentialEnded { cause });
             match credential.state {
                 CredentialState::Mailed if credential.window_ends <= now => {
                     let cause = AbandonCause::Unclaimed;
@@ -49,8 +80,13 @@ impl Command for Expire {
                     facts.push((Subject::of_order(client), Fact::IssuanceFailed(IssuanceFailed { cause })));
                 }
                 CredentialState::Retiring { until } if until <= now => {
-                    let cause = EndCause::GraceEnded;
-                    facts.push((subject, Fact::CredentialEnded(CredentialEnded { cause })));
+                    facts.push((subject, ended(EndCause::GraceEnded)));
+                }
+                CredentialState::Active { .. } | CredentialState::Retiring { .. }
+                    if credential.life_ends.is_some_and(|ends| ends <= now) =>
+                {
+                    facts.push((subject.clone(), ended(EndCause::Expired)));
+                    life_over = Some(subject);
                 }
                 CredentialState::Generated
                 | CredentialState::Mailed
@@ -60,7 +96,31 @@ impl Command for Expire {
                 | CredentialState::Ended { .. } => {}
             }
         }
-        if facts.is_empty() { Err(NothingDue) } else { Ok(Decision { facts, enclosures: Vec::new(), answer: () }) }
+        facts
+            .extend(life_over.and_then(|subject| notices_to(client, &subject, NoticeKind::Ended, &self.notices, told)));
+        facts
+    }
+
+    /// The most urgent step ahead of the active credential's end that nobody was told of.
+    fn announcement(&self, client: &Client, now: Timestamp) -> Vec<(Subject, Fact)> {
+        let active = client.active().and_then(|active| Some((active, client.end_of(active)?)));
+        let due = active.and_then(|(active, end)| Some((active, end, end.step_due(now, active.told_days)?)));
+        let Some((active, end, days)) = due else { return Vec::new() };
+        let subject = Subject::of_credential(client, active);
+        let announced = Fact::EndingAnnounced(EndingAnnounced { days, ends: end.at });
+        let told = Told::AllAndOperators(&self.policy);
+        let notices = notices_to(client, &subject, NoticeKind::Ending, &self.notices, told);
+        [(subject, announced)].into_iter().chain(notices).collect()
+    }
+
+    fn reminder(&self, client: &Client, now: Timestamp) -> Vec<(Subject, Fact)> {
+        let waits = |credential: &&Credential| {
+            credential.state == CredentialState::Mailed && !credential.reminded && credential.window_half() <= now
+        };
+        let Some(credential) = client.on_its_way().filter(waits) else { return Vec::new() };
+        let subject = Subject::of_credential(client, credential);
+        let notices = notices_to(client, &subject, NoticeKind::Reminder, &self.notices, Told::All);
+        [(subject, Fact::PickupReminded(Nothing {}))].into_iter().chain(notices).collect()
     }
 }
 
@@ -86,7 +146,7 @@ impl Command for Recover {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Application(self.application.clone()), event: None }
+        Scope::of(Find::Application(self.application.clone()))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, NothingDue> {

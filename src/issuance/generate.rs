@@ -144,7 +144,7 @@ impl Command for Generate {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Application(self.application.clone()), event: None }
+        Scope::of(Find::Application(self.application.clone()))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<Generated>, OutOfTurn> {
@@ -159,7 +159,12 @@ impl Command for Generate {
             | IssuanceState::Cancelled { .. } => false,
         };
         let next = client.last_version.checked_add(1) == Some(self.version);
-        if !due || !next || client.issuance.id != self.issuance || client.on_its_way().is_some() {
+        if !client.is_agreed(now)
+            || !due
+            || !next
+            || client.issuance.id != self.issuance
+            || client.on_its_way().is_some()
+        {
             return Err(OutOfTurn);
         }
         let window_ends = now.after(self.policy.pickup_window);

@@ -3,6 +3,7 @@
 //! Each file has the command with its pure decision. [`desk::Desk`] is where the doors and workers come to: it draws
 //! ids, submits the command, and only with the proof of the commit in hand lets anything leave.
 
+pub mod agreement;
 pub mod approve;
 pub mod collect;
 pub mod confirm;
@@ -17,6 +18,7 @@ pub mod pulse;
 pub mod recipient;
 pub mod reissue;
 pub mod retry;
+pub mod reuse;
 pub mod revoke;
 pub mod service;
 pub mod settle;

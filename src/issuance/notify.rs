@@ -20,26 +20,48 @@ pub const CONTACTS_MAX: usize = 16;
 
 /// Ids for the notices of one decision, drawn beforehand because a decision draws nothing.
 #[cfg_attr(test, derive(Clone))]
-pub struct NoticeIds([NoticeId; CONTACTS_MAX]);
+pub struct NoticeIds([NoticeId; CONTACTS_MAX + 1]);
 
 impl NoticeIds {
-    /// For a decision that tells every contact of one thing.
+    /// For a decision that tells every contact and the operators of one thing.
     pub fn draw(now: Timestamp, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
         NoticeId::several(now, random).map(Self)
     }
 }
 
-/// The entry that queues a notice to each contact whose role is `told`; none when there is nobody to tell.
+/// Who is told of something.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told<'a> {
+    /// Every contact.
+    All,
+    /// The contacts that do not get the mail share.
+    Administrative,
+    /// Every contact, and the agency's own operators if they have a mailbox.
+    AllAndOperators(&'a Policy),
+}
+
+/// The entry that queues a notice to everybody who is `told`; none when there is nobody to tell.
 pub(super) fn notices_to(
     client: &Client,
     credential: &Subject,
     what: NoticeKind,
     ids: &NoticeIds,
-    told: impl Fn(Role) -> bool,
+    told: Told<'_>,
 ) -> Option<(Subject, Fact)> {
-    let contacts = client.contacts.iter().filter(|contact| told(contact.role)).map(|contact| contact.id);
-    let notices: BTreeMap<_, _> = ids.0.iter().copied().zip(contacts).collect();
-    (!notices.is_empty()).then(|| (credential.clone(), Fact::NoticeQueued(NoticeQueued { what, notices })))
+    let is_told = |role| match told {
+        Told::All | Told::AllAndOperators(_) => true,
+        Told::Administrative => role == Role::Administrative,
+    };
+    let tells_operators = match told {
+        Told::All | Told::Administrative => false,
+        Told::AllAndOperators(policy) => policy.tells_operators,
+    };
+    let mut ids = ids.0.iter().copied();
+    let operators = ids.next().filter(|_| tells_operators);
+    let contacts = client.contacts.iter().filter(|contact| is_told(contact.role)).map(|contact| contact.id);
+    let notices: BTreeMap<_, _> = ids.zip(contacts).collect();
+    let anybody = !notices.is_empty() || operators.is_some();
+    anybody.then(|| (credential.clone(), Fact::NoticeQueued(NoticeQueued { what, notices, operators })))
 }
 
 /// How an attempt to mail a notice ended.
@@ -80,7 +102,7 @@ impl Command for SettleNotice {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Application(self.application.clone()), event: None }
+        Scope::of(Find::Application(self.application.clone()))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, NoSuchNotice> {

@@ -1,7 +1,7 @@
 //! What orders have in common, whether an operator or an event gives them: who, why, under which case.
 
 use crate::domain::client::Client;
-use crate::domain::credential::{AbandonCause, CredentialState, EndCause};
+use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::ids::{ApplicationId, EventPart};
 use crate::domain::issuance::CancelCause;
 use crate::domain::name::Name;
@@ -11,7 +11,7 @@ use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EventIdentity, 
 use crate::journal::subject::Subject;
 use crate::store::contract::{Find, Scope};
 
-use super::notify::{NoticeIds, notices_to};
+use super::notify::{NoticeIds, Told, notices_to};
 
 /// An order about an existing client.
 #[derive(Debug, Clone)]
@@ -37,14 +37,16 @@ pub enum OrderRefusal {
     NothingToRevoke,
     /// A longer grace than the agency allows.
     GraceTooLong,
+    /// The client's first order still waits for its agreement.
+    AgreementAwaited,
+    /// The agreement that the client rests on is over.
+    AgreementOver,
 }
 
 impl Order {
     pub(super) fn scope(&self) -> Scope {
-        Scope {
-            client: Find::Application(self.application.clone()),
-            event: self.event.as_ref().map(|event| event.event.clone()),
-        }
+        let event = self.event.as_ref().map(|event| event.event.clone());
+        Scope::of(Find::Application(self.application.clone())).with_event(event)
     }
 
     pub(super) fn ordered(&self) -> Ordered {
@@ -66,24 +68,17 @@ pub(super) fn withdraw(client: &Client, version: AbandonCause, order: CancelCaus
     facts
 }
 
-/// Ends every credential that verifies, and tells the contacts once.
-pub(super) fn end_all(client: &Client, cause: EndCause, notices: &NoticeIds) -> Vec<(Subject, Fact)> {
+/// Ends every credential that verifies, and tells of it once.
+pub(super) fn end_all(client: &Client, cause: EndCause, notices: &NoticeIds, told: Told<'_>) -> Vec<(Subject, Fact)> {
     let mut facts = Vec::new();
     for credential in client.credentials.values() {
-        let verifies = match credential.state {
-            CredentialState::Active { .. } | CredentialState::Retiring { .. } => true,
-            CredentialState::Generated
-            | CredentialState::Mailed
-            | CredentialState::Abandoned { .. }
-            | CredentialState::Ended { .. } => false,
-        };
-        if verifies {
+        if credential.state.is_live() {
             let ended = Fact::CredentialEnded(CredentialEnded { cause });
             facts.push((Subject::of_credential(client, credential), ended));
         }
     }
     if let Some((newest, _)) = facts.last().cloned() {
-        facts.extend(notices_to(client, &newest, NoticeKind::Ended, notices, |_| true));
+        facts.extend(notices_to(client, &newest, NoticeKind::Ended, notices, told));
     }
     facts
 }

@@ -87,6 +87,7 @@ async fn dispatch(
         if time_looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_AT_LEAST_EVERY) {
             time_looked_at = Some(Instant::now());
             expire_due(&desk).await;
+            follow_agreements(&desk).await;
         }
         // Read ahead by the half, so that the tables are asked once for many errands.
         if ready.is_empty() && out.len() <= ahead / 2 {
@@ -129,7 +130,14 @@ async fn look(desk: &Desk, out: &HashSet<Errand>, ahead: usize) -> VecDeque<Erra
     }
 }
 
-/// Windows that have closed and graces that have ended.
+/// Whoever is still behind an agreement: a crash may have come between its change and them.
+async fn follow_agreements(desk: &Desk) {
+    if let Err(error) = desk.follow_agreements().await {
+        tracing::warn!(%error, "not every client has followed its agreement yet");
+    }
+}
+
+/// Windows that have closed, graces, lives and agreements that have ended, and what people are to be told ahead.
 async fn expire_due(desk: &Desk) {
     let now = desk.clock.now();
     let due = match desk.read(move |queries| queries.due_deadlines(now, 256)).await {
@@ -140,7 +148,10 @@ async fn expire_due(desk: &Desk) {
         }
     };
     for application in due {
-        match desk.submit(Expire { application }).await {
+        // Without random bytes nothing is issued anyway, and what is due stays due.
+        let Ok(notices) = desk.notice_ids() else { return };
+        let command = Expire { application, notices, policy: Arc::clone(&desk.policy) };
+        match desk.submit(command).await {
             Ok(recorded) => recorded.into_answer(),
             Err(SubmitError::Refused(_)) => {}
             Err(SubmitError::Unavailable(why)) => {

@@ -19,7 +19,7 @@ impl Command for Pulse {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Nothing, event: None }
+        Scope::of(Find::Nothing)
     }
 
     fn decide(&self, _state: &Loaded, _now: Timestamp) -> Result<Decision<()>, Infallible> {

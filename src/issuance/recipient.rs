@@ -62,6 +62,8 @@ pub enum DeliveryRefusal {
         /// When it closed.
         at: Timestamp,
     },
+    /// The agreement that it was made under has run out; the clock will record it in a moment.
+    AgreementOver,
     /// It was fetched as often as it may be.
     FetchesSpent {
         /// How often that is.
@@ -116,7 +118,7 @@ impl Command for RecordRefusal {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Delivery(self.reference), event: None }
+        Scope::of(Find::Delivery(self.reference))
     }
 
     fn decide(&self, state: &Loaded, _now: Timestamp) -> Result<Decision<()>, NothingToRecord> {

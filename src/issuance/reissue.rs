@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::approve::{EventAnswer, seen_before};
-use super::notify::NoticeIds;
+use super::notify::{NoticeIds, Told};
 use super::order::{Order, OrderRefusal, end_all, withdraw};
 use crate::domain::client::Client;
 use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::ids::IssuanceId;
-use crate::domain::issuance::{CancelCause, Replacement};
+use crate::domain::issuance::{CancelCause, IssuanceState, Replacement};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
@@ -63,7 +63,7 @@ impl Command for Reissue {
         self.order.scope()
     }
 
-    fn decide(&self, state: &Loaded, _now: Timestamp) -> Result<Decision<Reissued>, OrderRefusal> {
+    fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<Reissued>, OrderRefusal> {
         if let (Some(seen), Some(event)) = (&state.slice.event, &self.order.event) {
             let Decision { facts, enclosures, answer } = seen_before(seen, event);
             return Ok(Decision { facts, enclosures, answer: Reissued { event: answer, old: OldFate::None } });
@@ -71,6 +71,12 @@ impl Command for Reissue {
         let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
         if self.replaces.grace() > self.policy.grace_max {
             return Err(OrderRefusal::GraceTooLong);
+        }
+        if client.issuance.state == IssuanceState::WaitingForAgreement {
+            return Err(OrderRefusal::AgreementAwaited);
+        }
+        if !client.is_agreed(now) {
+            return Err(OrderRefusal::AgreementOver);
         }
         Ok(self.open(client))
     }
@@ -88,7 +94,7 @@ impl Reissue {
             Replacement::Compromised | Replacement::GraceSeconds(_) | Replacement::First => OldFate::None,
         };
         if old == OldFate::Ended {
-            facts.extend(end_all(client, EndCause::Compromised, &self.notices));
+            facts.extend(end_all(client, EndCause::Compromised, &self.notices, Told::All));
         }
         facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: self.replaces })));
         let accepted = EventAnswer::Accepted { issuance: self.issuance, application: client.application.clone() };

@@ -1,7 +1,7 @@
 //! A client's credentials end: what is active, what is in its grace, and what is on its way.
 
 use super::approve::{EventAnswer, seen_before};
-use super::notify::NoticeIds;
+use super::notify::{NoticeIds, Told};
 use super::order::{Order, OrderRefusal, end_all, withdraw};
 use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::issuance::CancelCause;
@@ -49,7 +49,7 @@ impl Command for Revoke {
         }
         let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
         let withdrawn = withdraw(client, AbandonCause::Revoked, CancelCause::Revoked);
-        let ending = end_all(client, EndCause::Revoked, &self.notices);
+        let ending = end_all(client, EndCause::Revoked, &self.notices, Told::All);
         if withdrawn.is_empty() && ending.is_empty() {
             return Err(OrderRefusal::NothingToRevoke);
         }

@@ -23,7 +23,7 @@ impl Command for Note {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Nothing, event: None }
+        Scope::of(Find::Nothing)
     }
 
     fn decide(&self, _state: &Loaded, _now: Timestamp) -> Result<Decision<()>, std::convert::Infallible> {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::notify::{NoticeIds, notices_to};
+use super::notify::{NoticeIds, Told, notices_to};
 use super::retry::{Setback, after_setback};
 use crate::domain::client::Client;
-use crate::domain::contact::Role;
 use crate::domain::credential::{AbandonCause, CredentialState};
 use crate::domain::ids::{ApplicationId, IssuanceId};
 use crate::domain::issuance::IssuanceState;
@@ -59,7 +58,7 @@ impl Command for Settle {
     }
 
     fn scope(&self) -> Scope {
-        Scope { client: Find::Application(self.application.clone()), event: None }
+        Scope::of(Find::Application(self.application.clone()))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, Overtaken> {
@@ -84,9 +83,7 @@ impl Settle {
         let subject = self.generated(client)?;
         let mut facts = vec![(subject.clone(), Fact::MailAccepted(Nothing {}))];
         // The technical contact has the mail itself; the others learn that it is out.
-        facts.extend(notices_to(client, &subject, NoticeKind::Delivered, &self.notices, |role| {
-            role == Role::Administrative
-        }));
+        facts.extend(notices_to(client, &subject, NoticeKind::Delivered, &self.notices, Told::Administrative));
         Ok(facts)
     }
 

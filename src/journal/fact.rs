@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::subject::Subject;
+use crate::domain::agreement::AgreementState;
 use crate::domain::contact::ContactReference;
 use crate::domain::credential::{AbandonCause, EndCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, Pseudonym, SpkiPin};
 use crate::domain::event::EventType;
 use crate::domain::ids::{
-    AgreementId, ApiName, ClientId, ContactId, Environment, EventKey, EventPart, Label, MessageId, NoticeId,
+    AgreementId, ApiName, ApplicationId, ClientId, ContactId, Environment, EventKey, EventPart, Label, MessageId,
+    NoticeId,
 };
 use crate::domain::issuance::{CancelCause, FailCause, Replacement};
 use crate::domain::name::Name;
@@ -28,6 +30,9 @@ pub enum Fact {
     /// The daemon came up and serves.
     #[serde(rename = "service.started")]
     ServiceStarted(ServiceStarted),
+    /// The machine's clock was set forward or back by more than time daemons do unseen.
+    #[serde(rename = "clock.stepped")]
+    ClockStepped(ClockStepped),
     /// Another body came under an event's identity that was already taken.
     #[serde(rename = "event.conflicted")]
     EventConflicted(EventConflicted),
@@ -40,6 +45,18 @@ pub enum Fact {
     /// An approval came for an application that already has a live client; nothing was issued.
     #[serde(rename = "approval.repeated")]
     ApprovalRepeated(ApprovalRepeated),
+    /// An approval granted further APIs to a client that exists; nothing was issued.
+    #[serde(rename = "grant.added")]
+    GrantAdded(GrantAdded),
+    /// An agreement was signed, or signed anew with another end.
+    #[serde(rename = "agreement.signed")]
+    AgreementSigned(AgreementSigned),
+    /// An agreement was ended.
+    #[serde(rename = "agreement.ended")]
+    AgreementEnded(AgreementEnded),
+    /// A client took over where the agreement stands that it rests on.
+    #[serde(rename = "agreement.followed")]
+    AgreementFollowed(AgreementFollowed),
     /// A new credential was ordered for a client that exists.
     #[serde(rename = "reissue.ordered")]
     ReissueOrdered(Ordered),
@@ -73,6 +90,9 @@ pub enum Fact {
     /// Part 2 is about to leave.
     #[serde(rename = "share.collected")]
     ShareCollected(ShareCollected),
+    /// Half of the pickup window was over, and the contacts were to be reminded.
+    #[serde(rename = "pickup.reminded")]
+    PickupReminded(Nothing),
     /// Somebody with a certificate of another organisation, or with a key that is not pinned, asked for a delivery.
     #[serde(rename = "pickup.refused")]
     PickupRefused(PickupRefused),
@@ -81,13 +101,16 @@ pub enum Fact {
     ProofRefused(ProofRefused),
     /// The recipient proved that it holds both parts.
     #[serde(rename = "credential.activated")]
-    CredentialActivated(Nothing),
+    CredentialActivated(CredentialActivated),
     /// A newer version is active; this one lives out its grace.
     #[serde(rename = "credential.retiring")]
     CredentialRetiring(CredentialRetiring),
     /// A credential verifies no more.
     #[serde(rename = "credential.ended")]
     CredentialEnded(CredentialEnded),
+    /// The end of a credential came nearer by one of the steps that people are told of.
+    #[serde(rename = "ending.announced")]
+    EndingAnnounced(EndingAnnounced),
     /// Notices are to be mailed.
     #[serde(rename = "notice.queued")]
     NoticeQueued(NoticeQueued),
@@ -112,13 +135,17 @@ impl Fact {
     /// Whether this fact may stand under that kind of subject.
     pub fn fits(&self, subject: &Subject) -> bool {
         match self {
+            Self::AgreementSigned(_) | Self::AgreementEnded(_) => matches!(subject, Subject::Agreement { .. }),
             Self::JournalOpened(_)
             | Self::ServiceStarted(_)
+            | Self::ClockStepped(_)
             | Self::EventConflicted(_)
             | Self::EventRefused(_)
             | Self::EpochOpened(_)
             | Self::EpochDestroyed(_) => matches!(subject, Subject::Service {}),
             Self::ApprovalRepeated(_)
+            | Self::GrantAdded(_)
+            | Self::AgreementFollowed(_)
             | Self::RevocationOrdered(_)
             | Self::NoticeAccepted(_)
             | Self::NoticeDeferred(_)
@@ -134,6 +161,8 @@ impl Fact {
             | Self::MailAccepted(_)
             | Self::CredentialAbandoned(_)
             | Self::ShareCollected(_)
+            | Self::PickupReminded(_)
+            | Self::EndingAnnounced(_)
             | Self::PickupRefused(_)
             | Self::ProofRefused(_)
             | Self::CredentialActivated(_)
@@ -214,8 +243,10 @@ data!(
         keys: BTreeMap<Label, ClientId>,
         /// Whom to tell.
         contacts: Vec<ContactReference>,
-        /// The agreement that it rests on.
+        /// The agreement that it names.
         agreement: Option<AgreementId>,
+        /// Whether it rests on that agreement, by the agency's rules at this time.
+        needs_agreement: bool,
         /// Pinned public keys.
         pins: BTreeSet<SpkiPin>,
     }
@@ -227,6 +258,77 @@ data!(
         event: EventKey,
         /// Its content.
         body: BodyDigest,
+    }
+);
+data!(
+    /// Further APIs for a client that exists.
+    GrantAdded {
+        /// The event.
+        event: EventKey,
+        /// Its content.
+        body: BodyDigest,
+        /// The new case. From now on it finds this client.
+        application: ApplicationId,
+        /// What the client may call in addition.
+        apis: BTreeSet<ApiName>,
+        /// The agreement that the client rests on from now on, where the new APIs need one.
+        agreement: Option<AgreementId>,
+        /// When the active credential's own life is over, by the rules for all of its APIs.
+        life_ends: Option<Timestamp>,
+    }
+);
+data!(
+    /// A signed agreement.
+    AgreementSigned {
+        /// The event.
+        event: EventKey,
+        /// Its content.
+        body: BodyDigest,
+        /// Until when it is in force; until it is ended, when there is no such instant.
+        until: Option<Timestamp>,
+    }
+);
+data!(
+    /// An agreement's end.
+    AgreementEnded {
+        /// The event.
+        event: EventKey,
+        /// Its content.
+        body: BodyDigest,
+    }
+);
+data!(
+    /// What a client knows of its agreement.
+    AgreementFollowed {
+        /// The entry that had last changed the agreement.
+        as_of: u64,
+        /// Where it stood then.
+        state: AgreementState,
+    }
+);
+data!(
+    /// A proven credential.
+    CredentialActivated {
+        /// When its own life is over, where its APIs give it one.
+        life_ends: Option<Timestamp>,
+    }
+);
+data!(
+    /// A step ahead of the end.
+    EndingAnnounced {
+        /// How many days ahead.
+        days: u16,
+        /// When it ends, as things stood then.
+        ends: Timestamp,
+    }
+);
+data!(
+    /// What the clock said after the step, and what it should have said.
+    ClockStepped {
+        /// By elapsed time, or by the journal.
+        from: Timestamp,
+        /// By the machine.
+        to: Timestamp,
     }
 );
 data!(
@@ -345,6 +447,8 @@ data!(
         what: NoticeKind,
         /// Which notice goes to which contact.
         notices: BTreeMap<NoticeId, ContactId>,
+        /// The notice to the agency's own operators, when they are told too.
+        operators: Option<NoticeId>,
     }
 );
 data!(

@@ -3,27 +3,33 @@
 //! The writer applies what was just decided; the auditor applies what was found. An entry that does not fit the state
 //! before it is a misfit, and never half applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::Entry;
 use super::fact::{
-    ApprovalAccepted, CredentialGenerated, EventIdentity, Fact, IssuanceOpened, IssuanceQueued, NoticeQueued, Ordered,
+    AgreementFollowed, ApprovalAccepted, CredentialActivated, CredentialGenerated, EndingAnnounced, EventIdentity,
+    Fact, GrantAdded, IssuanceOpened, IssuanceQueued, NoticeQueued, Ordered,
 };
 use super::subject::Subject;
+use crate::domain::agreement::{Agreed, Agreement, AgreementState};
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::BodyDigest;
-use crate::domain::ids::{ApplicationId, EventKey, IssuanceId, NoticeId};
+use crate::domain::ending::End;
+use crate::domain::ids::{AgreementId, ApplicationId, EventKey, IssuanceId, NoticeId};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
-use crate::domain::notice::{Notice, NoticeState};
+use crate::domain::notice::{Addressee, Notice, NoticeState};
+use crate::domain::time::Timestamp;
 
-/// The part of the state that one decision is made on: at most one client and one event.
+/// The part of the state that one decision is made on: at most one client, one event and one agreement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slice {
     /// The client that the command is about, when there is one.
     pub client: Option<Client>,
     /// The event that brought the command, when it was seen before.
     pub event: Option<SeenEvent>,
+    /// The agreement that the command is about, or that its client rests on.
+    pub agreement: Option<Agreement>,
 }
 
 /// An event that was accepted.
@@ -33,12 +39,30 @@ pub struct SeenEvent {
     pub key: EventKey,
     /// Its content.
     pub body: BodyDigest,
-    /// The application that it was about.
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of an event that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It brought an order, or was about the client's latest.
+    Ordered(AnsweredWith),
+    /// It was answered with an order that was there before it.
+    AlreadyIssued(AnsweredWith),
+    /// It granted further APIs to a client that was there before it.
+    Reused(AnsweredWith),
+    /// It was about an agreement.
+    Recorded,
+}
+
+/// The order that an event is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredWith {
+    /// The application of its client.
     pub application: ApplicationId,
-    /// The order that answers it.
+    /// The order.
     pub issuance: IssuanceId,
-    /// Whether it was answered with an order that was there before it.
-    pub already_issued: bool,
 }
 
 /// An entry does not fit the state before it.
@@ -68,15 +92,26 @@ impl Applied<'_> {
         match &self.entry.fact {
             Fact::JournalOpened(_)
             | Fact::ServiceStarted(_)
+            | Fact::ClockStepped(_)
             | Fact::EventConflicted(_)
             | Fact::EventRefused(_)
             | Fact::EpochOpened(_)
             | Fact::EpochDestroyed(_) => Ok(()),
             Fact::ApprovalAccepted(data) => self.register(data),
             Fact::ApprovalRepeated(data) => {
-                let issuance = self.client()?.issuance.id;
-                self.remember(&data.event, data.body, issuance, true)
+                let outcome = Outcome::AlreadyIssued(self.latest_order()?);
+                self.remember(&data.event, data.body, outcome)
             }
+            Fact::GrantAdded(data) => self.grant(data),
+            Fact::AgreementSigned(data) => {
+                self.move_agreement(AgreementState::Signed { until: data.until })?;
+                self.remember(&data.event, data.body, Outcome::Recorded)
+            }
+            Fact::AgreementEnded(data) => {
+                self.move_agreement(AgreementState::Ended { at: self.entry.time })?;
+                self.remember(&data.event, data.body, Outcome::Recorded)
+            }
+            Fact::AgreementFollowed(data) => self.follow(data),
             Fact::ReissueOrdered(data) => self.reissue(data),
             Fact::RevocationOrdered(data) => {
                 let issuance = self.client()?.issuance.id;
@@ -101,7 +136,7 @@ impl Applied<'_> {
             Fact::ShareCollected(data) => counted(&mut self.awaiting_pickup()?.fetches, data.fetch),
             Fact::ProofRefused(data) => counted(&mut self.awaiting_pickup()?.wrong_proofs, data.count),
             Fact::PickupRefused(data) => counted(&mut self.credential()?.refusals, data.count),
-            Fact::CredentialActivated(_) => self.activate(),
+            Fact::CredentialActivated(data) => self.activate(data),
             Fact::CredentialRetiring(data) => {
                 self.move_credential(CredentialState::Retiring { until: data.until }).map(drop)
             }
@@ -109,6 +144,15 @@ impl Applied<'_> {
                 let state = CredentialState::Ended { cause: data.cause, at: self.entry.time };
                 self.move_credential(state).map(drop)
             }
+            Fact::PickupReminded(_) => {
+                let credential = self.awaiting_pickup()?;
+                if credential.reminded {
+                    return Err("contacts are reminded twice");
+                }
+                credential.reminded = true;
+                Ok(())
+            }
+            Fact::EndingAnnounced(data) => self.announce(data),
             Fact::NoticeQueued(data) => self.queue_notices(data),
             Fact::NoticeAccepted(data) => self.move_notice(data.notice, NoticeState::Sent),
             Fact::NoticeDropped(data) => self.move_notice(data.notice, NoticeState::Dropped),
@@ -128,6 +172,9 @@ impl Applied<'_> {
         let Subject::Issuance { application, issuance } = &self.entry.subject else {
             return Err("an approval without an order");
         };
+        if data.needs_agreement && data.agreement.is_none() {
+            return Err("an approval needs an agreement that it does not name");
+        }
         if self.slice.client.is_some() {
             return Err("an application is approved that already has a client");
         }
@@ -141,6 +188,9 @@ impl Applied<'_> {
             keys: data.keys.clone(),
             contacts: data.contacts.clone(),
             agreement: data.agreement.clone(),
+            needs_agreement: data.needs_agreement,
+            agreed: None,
+            cases: BTreeSet::new(),
             pins: data.pins.clone(),
             registered: self.entry.time,
             last_version: 0,
@@ -148,7 +198,8 @@ impl Applied<'_> {
             credentials: BTreeMap::new(),
             notices: BTreeMap::new(),
         });
-        self.remember(&data.event, data.body, *issuance, false)
+        let answered = AnsweredWith { application: application.clone(), issuance: *issuance };
+        self.remember(&data.event, data.body, Outcome::Ordered(answered))
     }
 
     fn reissue(&mut self, data: &Ordered) -> Fit {
@@ -163,17 +214,93 @@ impl Applied<'_> {
 
     /// The event must be new; its body and the order that answers it are kept.
     fn ordered(&mut self, data: &Ordered, issuance: IssuanceId) -> Fit {
-        self.client()?;
+        let application = self.client()?.application.clone();
+        let outcome = Outcome::Ordered(AnsweredWith { application, issuance });
         match &data.event {
-            Some(EventIdentity { event, body }) => self.remember(event, *body, issuance, false),
+            Some(EventIdentity { event, body }) => self.remember(event, *body, outcome),
             None => Ok(()),
         }
     }
 
-    fn remember(&mut self, key: &EventKey, body: BodyDigest, issuance: IssuanceId, already_issued: bool) -> Fit {
+    fn latest_order(&mut self) -> Result<AnsweredWith, &'static str> {
+        let client = self.client()?;
+        Ok(AnsweredWith { application: client.application.clone(), issuance: client.issuance.id })
+    }
+
+    fn remember(&mut self, key: &EventKey, body: BodyDigest, outcome: Outcome) -> Fit {
         self.not_seen()?;
-        let application = self.client()?.application.clone();
-        self.slice.event = Some(SeenEvent { key: key.clone(), body, application, issuance, already_issued });
+        self.slice.event = Some(SeenEvent { key: key.clone(), body, outcome });
+        Ok(())
+    }
+
+    /// An agreement that is where it should be is not changed, so nobody has to follow it anew.
+    fn move_agreement(&mut self, to: AgreementState) -> Fit {
+        self.not_seen()?;
+        let key = self.entry.subject.agreement().ok_or("the entry names no agreement")?;
+        let changed = self.entry.seq;
+        match &mut self.slice.agreement {
+            Some(agreement) if agreement.key != key => return Err("the entry is about another agreement"),
+            Some(agreement) => {
+                let both_ended =
+                    matches!((agreement.state, to), (AgreementState::Ended { .. }, AgreementState::Ended { .. }));
+                if agreement.state != to && !both_ended {
+                    (agreement.state, agreement.changed) = (to, changed);
+                }
+            }
+            None => self.slice.agreement = Some(Agreement { key, state: to, changed }),
+        }
+        Ok(())
+    }
+
+    /// What people were told of an end holds for that end: one that moved away begins its steps again behind those
+    /// that have passed, one that moved nearer is told of at once.
+    fn follow(&mut self, data: &AgreementFollowed) -> Fit {
+        let now = self.entry.time;
+        let client = self.client()?;
+        if client.rests_on().is_none() {
+            return Err("a client follows an agreement that it does not rest on");
+        }
+        if client.agreed.is_some_and(|agreed| data.as_of <= agreed.as_of) {
+            return Err("a client follows what it has followed already");
+        }
+        let ends = active_end(client);
+        client.agreed = Some(Agreed { as_of: data.as_of, state: data.state });
+        begin_steps_again(client, ends, now);
+        Ok(())
+    }
+
+    fn grant(&mut self, data: &GrantAdded) -> Fit {
+        self.not_seen()?;
+        let now = self.entry.time;
+        let client = self.client()?;
+        if data.application == client.application || client.cases.contains(&data.application) {
+            return Err("a case is granted twice");
+        }
+        let other_agreement = |new: &AgreementId| client.rests_on().is_some_and(|rests_on| rests_on.id != *new);
+        if data.agreement.as_ref().is_some_and(other_agreement) {
+            return Err("a client comes to rest on a second agreement");
+        }
+        let ends = active_end(client);
+        let active = client.credentials.values_mut().find(|it| matches!(it.state, CredentialState::Active { .. }));
+        active.ok_or("something is granted to a client without an active credential")?.life_ends = data.life_ends;
+        client.apis.extend(data.apis.iter().cloned());
+        client.cases.insert(data.application.clone());
+        if let Some(agreement) = &data.agreement {
+            client.agreement = Some(agreement.clone());
+            client.needs_agreement = true;
+        }
+        begin_steps_again(client, ends, now);
+        let outcome = Outcome::Reused(self.latest_order()?);
+        self.remember(&data.event, data.body, outcome)
+    }
+
+    fn announce(&mut self, data: &EndingAnnounced) -> Fit {
+        let credential = self.credential()?;
+        let active = matches!(credential.state, CredentialState::Active { .. });
+        if !active || credential.told_days.is_some_and(|told| told <= data.days) {
+            return Err("an end is announced out of turn");
+        }
+        credential.told_days = Some(data.days);
         Ok(())
     }
 
@@ -187,6 +314,10 @@ impl Applied<'_> {
             return Err("an order is opened without an id");
         };
         let opened = self.new_issuance(issuance, queued, data.replaces);
+        let now = self.entry.time;
+        if !self.client()?.is_agreed(now) {
+            return Err("an order is opened without the agreement that it needs");
+        }
         let current = &mut self.client()?.issuance;
         let first = current.id == issuance && current.state == IssuanceState::WaitingForAgreement;
         if !first && (current.id == issuance || current.state.is_open()) {
@@ -229,6 +360,9 @@ impl Applied<'_> {
                 generated,
                 window_ends: data.window_ends,
                 keys: data.keys.clone(),
+                life_ends: None,
+                told_days: None,
+                reminded: false,
                 fetches: 0,
                 wrong_proofs: 0,
                 refusals: 0,
@@ -289,7 +423,7 @@ impl Applied<'_> {
         }
     }
 
-    fn activate(&mut self) -> Fit {
+    fn activate(&mut self, data: &CredentialActivated) -> Fit {
         if self.client()?.active().is_some() {
             return Err("a credential is activated while another is active");
         }
@@ -297,7 +431,11 @@ impl Applied<'_> {
         if self.issuance()?.state != (IssuanceState::AwaitingPickup { version }) {
             return Err("a credential is activated that no order awaits");
         }
-        self.move_credential(CredentialState::Active { since: self.entry.time }).map(drop)
+        let now = self.entry.time;
+        self.move_credential(CredentialState::Active { since: now })?;
+        self.credential()?.life_ends = data.life_ends;
+        begin_steps_again(self.client()?, None, now);
+        Ok(())
     }
 
     fn queue_notices(&mut self, data: &NoticeQueued) -> Fit {
@@ -307,16 +445,18 @@ impl Applied<'_> {
         let not_before = self.entry.time;
         self.credential()?;
         let client = self.client()?;
-        if data.notices.keys().any(|id| client.notices.contains_key(id)) {
+        let to_contacts = data.notices.iter().map(|(id, contact)| (*id, Addressee::Contact(*contact)));
+        let to_all = to_contacts.chain(data.operators.map(|id| (id, Addressee::Operators)));
+        let twice = data.operators.is_some_and(|id| data.notices.contains_key(&id));
+        if twice || to_all.clone().any(|(id, _)| client.notices.contains_key(&id)) {
             return Err("a notice is queued twice");
         }
         if data.notices.values().any(|id| !client.contacts.iter().any(|contact| contact.id == *id)) {
             return Err("a notice goes to somebody who is no contact");
         }
-        for (id, contact) in &data.notices {
+        for (id, to) in to_all {
             let state = NoticeState::Queued { not_before };
-            let notice = Notice { id: *id, what: data.what, contact: *contact, reference, attempts: 0, state };
-            client.notices.insert(*id, notice);
+            client.notices.insert(id, Notice { id, what: data.what, to, reference, attempts: 0, state });
         }
         Ok(())
     }
@@ -377,7 +517,9 @@ impl Applied<'_> {
     fn issuance(&mut self) -> Result<&mut Issuance, &'static str> {
         let named = match &self.entry.subject {
             Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => *issuance,
-            Subject::Service {} | Subject::Application { .. } => return Err("the entry names no order"),
+            Subject::Service {} | Subject::Agreement { .. } | Subject::Application { .. } => {
+                return Err("the entry names no order");
+            }
         };
         let issuance = &mut self.client()?.issuance;
         if issuance.id == named { Ok(issuance) } else { Err("the order is not the client's latest") }
@@ -403,6 +545,25 @@ impl Applied<'_> {
 
     fn notice(&mut self, id: NoticeId) -> Result<&mut Notice, &'static str> {
         self.client()?.notices.get_mut(&id).ok_or("the notice does not exist")
+    }
+}
+
+fn active_end(client: &Client) -> Option<End> {
+    client.active().and_then(|active| client.end_of(active))
+}
+
+/// After the end of the active credential was `before` and may have moved.
+fn begin_steps_again(client: &mut Client, before: Option<End>, now: Timestamp) {
+    let after = active_end(client);
+    let later = |after: End| before.is_none_or(|before| before.at < after.at);
+    let told_days = match after {
+        Some(after) if before.is_some_and(|before| before.at == after.at) => return,
+        Some(after) if later(after) => after.step_at(now),
+        Some(_) | None => None,
+    };
+    let active = client.credentials.values_mut().find(|it| matches!(it.state, CredentialState::Active { .. }));
+    if let Some(active) = active {
+        active.told_days = told_days;
     }
 }
 

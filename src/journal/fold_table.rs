@@ -30,9 +30,11 @@ CredentialAbandoned           x      x      .        .         .     .
 ShareCollected                .      x      .        .         .     .
 PickupRefused                 x      x      x        x         x     x
 ProofRefused                  .      x      .        .         .     .
+PickupReminded                .      x      .        .         .     .
 CredentialActivated           .      x      .        .         .     .
 CredentialRetiring            .      .      x        .         .     .
 CredentialEnded               .      .      x        x         .     .
+EndingAnnounced               .      .      x        .         .     .
 NoticeQueued                  x      x      x        x         x     x
 ";
 
@@ -129,10 +131,12 @@ fn credential_facts(client: &Client) -> Vec<Fact> {
         Fact::ShareCollected(ShareCollected { fetch: 1, network: Pseudonym::of(b"network") }),
         Fact::PickupRefused(PickupRefused { count: 1, certificate: Fingerprint::of(b"certificate") }),
         Fact::ProofRefused(ProofRefused { count: 1 }),
-        Fact::CredentialActivated(Nothing {}),
+        Fact::PickupReminded(Nothing {}),
+        Fact::CredentialActivated(CredentialActivated { life_ends: None }),
         Fact::CredentialRetiring(CredentialRetiring { until: now() }),
         Fact::CredentialEnded(CredentialEnded { cause: EndCause::Revoked }),
-        Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Ended, notices }),
+        Fact::EndingAnnounced(EndingAnnounced { days: 1, ends: now() }),
+        Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Ended, notices, operators: None }),
     ]
 }
 
@@ -184,7 +188,7 @@ fn issuance_facts(client: &Client) -> Vec<(&'static str, Subject, Fact)> {
 
 /// Applies the fact to the client alone; a refusal must leave everything as it was.
 fn accepts(history: &History, client: &Client, subject: Subject, fact: Fact) -> bool {
-    let mut slice = Slice { client: Some(client.clone()), event: None };
+    let mut slice = Slice { client: Some(client.clone()), ..Slice::default() };
     let accepted = apply(&mut slice, &history.entry(subject, fact)).is_ok();
     assert!(accepted || slice.client.as_ref() == Some(client), "half applied");
     accepted
@@ -277,7 +281,7 @@ fn a_second_credential_is_not_activated_beside_an_active_one() {
     let mut older = client.credentials[&1].clone();
     (older.version, older.state) = (0, CredentialState::Active { since: now() });
     client.credentials.insert(0, older);
-    assert!(!accepts(&history, &client, subject, Fact::CredentialActivated(Nothing {})));
+    assert!(!accepts(&history, &client, subject, Fact::CredentialActivated(CredentialActivated { life_ends: None })));
 }
 
 /// Any fact, put under the subject that this client would give it, with the count that would fit or one that does not.
@@ -313,7 +317,7 @@ proptest! {
             client.issuance.attempts = u32::MAX - 2;
             client.last_version = u32::MAX - 2;
         }
-        let mut slice = Slice { client: Some(client), event: None };
+        let mut slice = Slice { client: Some(client), ..Slice::default() };
         let mut accepted = 0;
         for _ in 0..120 {
             let Some(before) = slice.client.clone() else { break };

@@ -9,6 +9,7 @@ use super::fact::*;
 use super::key::SigningKey;
 use super::subject::Subject;
 use super::world::{EpochState, World};
+use crate::domain::agreement::AgreementState;
 use crate::domain::client::Client;
 use crate::domain::contact::{ContactReference, Language, Role};
 use crate::domain::credential::{AbandonCause, Credential, EndCause, KeyDigests};
@@ -83,6 +84,7 @@ impl History {
     pub(crate) fn step(&mut self) {
         match self.dice.roll(16) {
             0 => self.service(),
+            3 if self.dice.roll(4) == 0 => self.move_agreement(),
             // Few clients, so that each goes far.
             1 | 2 if self.world.clients().len() < 16 => drop(self.approve()),
             _ => match self.any_client() {
@@ -100,8 +102,52 @@ impl History {
         let accepted = self.approval(environment);
         let subject = Subject::Issuance { application: application.clone(), issuance };
         self.add(subject.clone(), Fact::ApprovalAccepted(Box::new(accepted)));
+        self.agree(&application);
         self.add(subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First }));
         application
+    }
+
+    /// Has the agreement signed that a new client rests on, and has the client follow it.
+    fn agree(&mut self, application: &ApplicationId) {
+        let Some(key) = self.world.clients()[application].rests_on() else { return };
+        let in_force = self.world.agreements().get(&key).is_some_and(|it| it.state.in_force(self.now()));
+        if !in_force {
+            let (event, body) = (self.event(), BodyDigest::from_bytes(self.dice.bytes()));
+            let until = None;
+            self.add(Subject::of_agreement(&key), Fact::AgreementSigned(AgreementSigned { event, body, until }));
+        }
+        self.follow();
+    }
+
+    /// An agreement is renewed or ended, and everybody who rests on it follows.
+    fn move_agreement(&mut self) {
+        let Some(key) = self.world.agreements().keys().next().cloned() else { return };
+        let (event, body) = (self.event(), BodyDigest::from_bytes(self.dice.bytes()));
+        let fact = if self.dice.roll(3) == 0 {
+            Fact::AgreementEnded(AgreementEnded { event, body })
+        } else {
+            let until = Some(self.now().after(std::time::Duration::from_hours(24 * 200)));
+            Fact::AgreementSigned(AgreementSigned { event, body, until })
+        };
+        self.add(Subject::of_agreement(&key), fact);
+        self.follow();
+    }
+
+    fn follow(&mut self) {
+        for client in self.world.clients().clone().values() {
+            let Some(agreement) = client.rests_on().and_then(|key| self.world.agreements().get(&key)).cloned() else {
+                continue;
+            };
+            if client.agreed.is_some_and(|agreed| agreed.as_of >= agreement.changed) {
+                continue;
+            }
+            let followed = AgreementFollowed { as_of: agreement.changed, state: agreement.state };
+            self.add(Subject::of_client(client), Fact::AgreementFollowed(followed));
+            if matches!(agreement.state, AgreementState::Ended { .. }) {
+                self.withdraw(client, AbandonCause::AgreementEnded, CancelCause::AgreementEnded);
+                self.end_all(client, EndCause::AgreementEnded);
+            }
+        }
     }
 
     /// Makes a version for a queued order and gives its subject.
@@ -132,6 +178,7 @@ impl History {
         match self.dice.roll(8) {
             // Mostly orders are let through to their end.
             0 if !client.issuance.state.is_open() || self.dice.roll(6) == 0 => self.reissue(client),
+            2 if self.dice.roll(2) == 0 => self.near_the_end(client),
             1 if self.dice.roll(6) == 0 => self.revoke(client),
             2 => self.repeat_approval(client),
             3 | 4 => self.settle_notice(client),
@@ -174,6 +221,7 @@ impl History {
     fn pick_up(&mut self, client: &Client, credential: &Credential) {
         let subject = Subject::of_credential(client, credential);
         match self.dice.roll(9) {
+            3 if !credential.reminded => self.add(subject, Fact::PickupReminded(Nothing {})),
             0 => {
                 let certificate = Fingerprint::from_bytes(self.dice.bytes());
                 let count = credential.refusals + 1;
@@ -200,12 +248,40 @@ impl History {
             let until = self.now().after(client.issuance.replaces.grace());
             self.add(Subject::of_credential(client, old), Fact::CredentialRetiring(CredentialRetiring { until }));
         }
-        self.add(subject.clone(), Fact::CredentialActivated(Nothing {}));
+        let life_ends = (self.dice.roll(2) == 0).then(|| self.now().after(std::time::Duration::from_hours(24 * 400)));
+        self.add(subject.clone(), Fact::CredentialActivated(CredentialActivated { life_ends }));
         self.add(Subject::of_order(client), Fact::IssuanceCompleted(Nothing {}));
         self.tell(client, subject, NoticeKind::Activated);
     }
 
+    /// People are told of the end, or something is granted before it.
+    fn near_the_end(&mut self, client: &Client) {
+        let Some(active) = client.active() else { return };
+        if self.dice.roll(3) == 0 {
+            let granted = GrantAdded {
+                event: self.event(),
+                body: BodyDigest::from_bytes(self.dice.bytes()),
+                application: format!("{}-{}", client.application, client.cases.len() + 2).parse().unwrap(),
+                apis: ["statistics"].iter().map(|api| api.parse().unwrap()).collect(),
+                agreement: None,
+                life_ends: active.life_ends,
+            };
+            return self.add(Subject::of_client(client), Fact::GrantAdded(granted));
+        }
+        let nearer =
+            crate::domain::ending::STEPS_DAYS.into_iter().find(|days| active.told_days.is_none_or(|it| *days < it));
+        if let Some(days) = nearer {
+            let announced = EndingAnnounced { days, ends: self.now() };
+            let subject = Subject::of_credential(client, active);
+            self.add(subject.clone(), Fact::EndingAnnounced(announced));
+            self.tell(client, subject, NoticeKind::Ending);
+        }
+    }
+
     fn reissue(&mut self, client: &Client) {
+        if !client.is_agreed(self.now()) {
+            return;
+        }
         let issuance = IssuanceId::new(self.now(), &self.dice).unwrap();
         let subject = Subject::Issuance { application: client.application.clone(), issuance };
         let ordered = self.ordered();
@@ -254,7 +330,8 @@ impl History {
     fn tell(&mut self, client: &Client, subject: Subject, what: NoticeKind) {
         let told = client.contacts.iter().map(|contact| (NoticeId::new(self.now(), &self.dice).unwrap(), contact.id));
         let notices = told.collect();
-        self.add(subject, Fact::NoticeQueued(NoticeQueued { what, notices }));
+        let operators = (what == NoticeKind::Ending).then(|| NoticeId::new(self.now(), &self.dice).unwrap());
+        self.add(subject, Fact::NoticeQueued(NoticeQueued { what, notices, operators }));
     }
 
     fn settle_notice(&mut self, client: &Client) {
@@ -277,7 +354,8 @@ impl History {
 
     fn service(&mut self) {
         let seen = self.world.events().values().next().cloned();
-        let fact = match (self.dice.roll(4), seen) {
+        let fact = match (self.dice.roll(5), seen) {
+            (3, _) => Fact::ClockStepped(ClockStepped { from: self.now(), to: Timestamp::EPOCH }),
             (0, Some(seen)) => {
                 let second = BodyDigest::from_bytes(self.dice.bytes());
                 Fact::EventConflicted(EventConflicted { event: seen.key, first: seen.body, second })
@@ -313,6 +391,7 @@ impl History {
             0 => Party::Person(Pseudonym::from_bytes(self.dice.bytes())),
             _ => Party::Organisation("5590000005".parse().unwrap()),
         };
+        let needs_agreement = self.dice.roll(3) == 0;
         ApprovalAccepted {
             event: self.event(),
             body: BodyDigest::from_bytes(self.dice.bytes()),
@@ -322,7 +401,8 @@ impl History {
             apis: ["permits", "register"].iter().map(|api| api.parse().unwrap()).collect(),
             keys: labels[self.dice.roll(2)..].iter().map(key).collect(),
             contacts: vec![contact(Role::Technical), contact(Role::Administrative)],
-            agreement: (self.dice.roll(2) == 0).then(|| "AVT-2026/17".parse().unwrap()),
+            agreement: (needs_agreement || self.dice.roll(2) == 0).then(|| "AVT-2026/17".parse().unwrap()),
+            needs_agreement,
             pins: (0..self.dice.roll(3)).map(|_| SpkiPin::from_bytes(self.dice.bytes())).collect(),
         }
     }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::agreement::AgreementKey;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
-use crate::domain::ids::{ApplicationId, IssuanceId};
+use crate::domain::ids::{AgreementId, ApplicationId, IssuanceId};
+use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 
 /// The ids that an entry is found by. Each kind of fact has one kind of subject; see [`super::fact::Fact::fits`].
@@ -13,6 +15,13 @@ use crate::domain::reference::Reference;
 pub enum Subject {
     /// The journal or the service as a whole.
     Service {},
+    /// An agreement, whoever rests on it.
+    Agreement {
+        /// With whom.
+        party: Party,
+        /// What the agency calls it.
+        agreement: AgreementId,
+    },
     /// An application and its client.
     Application {
         /// The case.
@@ -39,6 +48,11 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// An agreement.
+    pub fn of_agreement(key: &AgreementKey) -> Self {
+        Self::Agreement { party: key.party.clone(), agreement: key.id.clone() }
+    }
+
     /// The client itself.
     pub fn of_client(client: &Client) -> Self {
         Self::Application { application: client.application.clone() }
@@ -62,10 +76,18 @@ impl Subject {
     /// The application, where there is one.
     pub fn application(&self) -> Option<&ApplicationId> {
         match self {
-            Self::Service {} => None,
+            Self::Service {} | Self::Agreement { .. } => None,
             Self::Application { application }
             | Self::Issuance { application, .. }
             | Self::Credential { application, .. } => Some(application),
+        }
+    }
+
+    /// The agreement, where it is about one.
+    pub fn agreement(&self) -> Option<AgreementKey> {
+        match self {
+            Self::Agreement { party, agreement } => Some(AgreementKey { party: party.clone(), id: agreement.clone() }),
+            Self::Service {} | Self::Application { .. } | Self::Issuance { .. } | Self::Credential { .. } => None,
         }
     }
 }

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::entry::Entry;
-use super::fact::{ApprovalAccepted, CredentialGenerated, EventConflicted, Fact};
+use super::fact::{AgreementFollowed, ApprovalAccepted, CredentialGenerated, EventConflicted, Fact, GrantAdded};
 use super::fold::{self, Misfit, SeenEvent, Slice};
 use super::subject::Subject;
+use crate::domain::agreement::{Agreement, AgreementKey};
 use crate::domain::client::Client;
 use crate::domain::ids::{ApplicationId, ClientId, EventKey, IssuanceId, MessageId, NoticeId};
 use crate::domain::issuance::Issuance;
@@ -22,6 +23,8 @@ pub struct World {
     latest: Option<Timestamp>,
     clients: BTreeMap<ApplicationId, Client>,
     events: BTreeMap<EventKey, SeenEvent>,
+    agreements: BTreeMap<AgreementKey, Agreement>,
+    cases: BTreeMap<ApplicationId, ApplicationId>,
     orders: BTreeMap<IssuanceId, Order>,
     deliveries: BTreeMap<Reference, (ApplicationId, u32)>,
     client_ids: BTreeMap<ClientId, ApplicationId>,
@@ -61,9 +64,11 @@ impl World {
         self.fits(entry).map_err(|why| Misfit { seq: entry.seq, why })?;
         let application = entry.subject.application();
         let event = event_of(&entry.fact);
+        let agreement = entry.subject.agreement();
         let mut slice = Slice {
             client: application.and_then(|application| self.clients.remove(application)),
             event: event.and_then(|key| self.events.get(key).cloned()),
+            agreement: agreement.and_then(|key| self.agreements.get(&key).cloned()),
         };
         let applied = fold::apply(&mut slice, entry);
         // The fold leaves a slice alone that the entry does not fit, so it goes back either way.
@@ -73,6 +78,9 @@ impl World {
         applied?;
         if let Some(event) = slice.event {
             self.events.insert(event.key.clone(), event);
+        }
+        if let Some(agreement) = slice.agreement {
+            self.agreements.insert(agreement.key.clone(), agreement);
         }
         self.give_out(entry);
         self.size += 1;
@@ -103,6 +111,16 @@ impl World {
     /// All events that were accepted.
     pub fn events(&self) -> &BTreeMap<EventKey, SeenEvent> {
         &self.events
+    }
+
+    /// All agreements.
+    pub fn agreements(&self) -> &BTreeMap<AgreementKey, Agreement> {
+        &self.agreements
+    }
+
+    /// The cases that were granted to an application's client later: which application's.
+    pub fn cases(&self) -> &BTreeMap<ApplicationId, ApplicationId> {
+        &self.cases
     }
 
     /// All orders, past ones too.
@@ -161,7 +179,11 @@ impl World {
             Fact::IssuanceOpened(_) => self.order_is_its_own(&entry.subject),
             Fact::CredentialGenerated(data) => self.generation_fits(data, &entry.subject),
             Fact::EventConflicted(data) => self.conflict_fits(data),
-            Fact::NoticeQueued(data) if data.notices.keys().any(|id| self.notices.contains_key(id)) => {
+            Fact::GrantAdded(data) => self.grant_fits(data),
+            Fact::AgreementFollowed(data) => self.following_fits(data, &entry.subject),
+            Fact::NoticeQueued(data)
+                if data.notices.keys().chain(&data.operators).any(|id| self.notices.contains_key(id)) =>
+            {
                 Err("a notice is queued twice")
             }
             Fact::EpochOpened(data) => self.opening_fits(data.epoch),
@@ -170,8 +192,11 @@ impl World {
             }
             Fact::JournalOpened(_)
             | Fact::ServiceStarted(_)
+            | Fact::ClockStepped(_)
             | Fact::EventRefused(_)
             | Fact::ApprovalRepeated(_)
+            | Fact::AgreementSigned(_)
+            | Fact::AgreementEnded(_)
             | Fact::RevocationOrdered(_)
             | Fact::IssuanceQueued(_)
             | Fact::IssuanceFailed(_)
@@ -180,6 +205,8 @@ impl World {
             | Fact::MailAccepted(_)
             | Fact::CredentialAbandoned(_)
             | Fact::ShareCollected(_)
+            | Fact::PickupReminded(_)
+            | Fact::EndingAnnounced(_)
             | Fact::PickupRefused(_)
             | Fact::ProofRefused(_)
             | Fact::CredentialActivated(_)
@@ -212,7 +239,22 @@ impl World {
         if ids.len() != data.keys.len() || ids.iter().any(|id| self.client_ids.contains_key(*id)) {
             return Err("a client id is given out twice");
         }
+        if subject.application().is_some_and(|application| self.cases.contains_key(application)) {
+            return Err("an application is approved that was granted to a client before");
+        }
         self.order_is_new(subject)
+    }
+
+    fn grant_fits(&self, data: &GrantAdded) -> Fit {
+        let taken = self.clients.contains_key(&data.application) || self.cases.contains_key(&data.application);
+        if taken { Err("a case is granted that has a client already") } else { Ok(()) }
+    }
+
+    fn following_fits(&self, data: &AgreementFollowed, subject: &Subject) -> Fit {
+        let client = subject.application().and_then(|application| self.clients.get(application));
+        let agreement = client.and_then(Client::rests_on).and_then(|key| self.agreements.get(&key));
+        let as_it_is = agreement.is_some_and(|it| it.changed == data.as_of && it.state == data.state);
+        if as_it_is { Ok(()) } else { Err("a client follows its agreement to where it does not stand") }
     }
 
     fn order_is_new(&self, subject: &Subject) -> Fit {
@@ -268,13 +310,16 @@ impl World {
             self.client_ids.extend(data.keys.values().map(|id| (id.clone(), application.clone())));
         }
         if let (Fact::NoticeQueued(data), Some(application)) = (&entry.fact, entry.subject.application()) {
-            self.notices.extend(data.notices.keys().map(|id| (*id, application.clone())));
+            self.notices.extend(data.notices.keys().chain(&data.operators).map(|id| (*id, application.clone())));
         }
         if let (Fact::CredentialGenerated(data), Subject::Credential { application, version, reference, .. }) =
             (&entry.fact, &entry.subject)
         {
             self.deliveries.insert(*reference, (application.clone(), *version));
             self.messages.insert(data.message_id, *reference);
+        }
+        if let (Fact::GrantAdded(data), Some(application)) = (&entry.fact, entry.subject.application()) {
+            self.cases.insert(data.application.clone(), application.clone());
         }
         if let Fact::EpochOpened(data) = &entry.fact {
             self.epochs.insert(data.epoch, EpochState::Open);
@@ -289,9 +334,14 @@ fn event_of(fact: &Fact) -> Option<&EventKey> {
     match fact {
         Fact::ApprovalAccepted(data) => Some(&data.event),
         Fact::ApprovalRepeated(data) => Some(&data.event),
+        Fact::GrantAdded(data) => Some(&data.event),
+        Fact::AgreementSigned(data) => Some(&data.event),
+        Fact::AgreementEnded(data) => Some(&data.event),
         Fact::ReissueOrdered(data) | Fact::RevocationOrdered(data) => data.event.as_ref().map(|event| &event.event),
         Fact::JournalOpened(_)
         | Fact::ServiceStarted(_)
+        | Fact::ClockStepped(_)
+        | Fact::AgreementFollowed(_)
         | Fact::EventConflicted(_)
         | Fact::EventRefused(_)
         | Fact::IssuanceOpened(_)
@@ -303,6 +353,8 @@ fn event_of(fact: &Fact) -> Option<&EventKey> {
         | Fact::MailAccepted(_)
         | Fact::CredentialAbandoned(_)
         | Fact::ShareCollected(_)
+        | Fact::PickupReminded(_)
+        | Fact::EndingAnnounced(_)
         | Fact::PickupRefused(_)
         | Fact::ProofRefused(_)
         | Fact::CredentialActivated(_)
@@ -320,14 +372,16 @@ fn event_of(fact: &Fact) -> Option<&EventKey> {
 fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
     match subject {
         Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => Some(*issuance),
-        Subject::Service {} | Subject::Application { .. } => None,
+        Subject::Service {} | Subject::Agreement { .. } | Subject::Application { .. } => None,
     }
 }
 
 fn reference_of(subject: &Subject) -> Option<Reference> {
     match subject {
         Subject::Credential { reference, .. } => Some(*reference),
-        Subject::Service {} | Subject::Application { .. } | Subject::Issuance { .. } => None,
+        Subject::Service {} | Subject::Agreement { .. } | Subject::Application { .. } | Subject::Issuance { .. } => {
+            None
+        }
     }
 }
 
@@ -471,8 +525,10 @@ mod tests {
     fn a_notice_is_queued_once_among_all_clients_and_to_a_contact() {
         let (mut history, client, other) = history();
         let id = NoticeId::new(Timestamp::from_millis(0).unwrap(), &crate::domain::dice::Dice::new(8)).unwrap();
-        let queued =
-            |contact| Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Delivered, notices: [(id, contact)].into() });
+        let queued = |contact| {
+            let notices = [(id, contact)].into();
+            Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Delivered, notices, operators: None })
+        };
         let subject = |client: &Client| Subject::of_credential(client, &client.credentials[&1]);
         let strange = refused(&history, subject(&client), queued(other.contacts[0].id));
         assert_eq!(strange, "a notice goes to somebody who is no contact");

@@ -1,11 +1,15 @@
 //! Notices and receipts: mails that tell that something happened to a delivery. They hold no part of a secret.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 
 use super::message::{Agency, Envelope, MailNotWritten, OutgoingMail, finish};
 use super::part_one::{environment_en, environment_sv, render, to_the_minute};
 use crate::domain::contact::{EmailAddress, Language};
-use crate::domain::ids::{Environment, NoticeId};
+use crate::domain::credential::EndCause;
+use crate::domain::ending::End;
+use crate::domain::ids::{ApiName, ApplicationId, Environment, NoticeId};
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::reference::Reference;
@@ -24,16 +28,22 @@ pub struct NoticeMail {
     pub kind: NoticeKind,
     /// To which delivery.
     pub reference: Reference,
+    /// Of which case.
+    pub application: ApplicationId,
     /// For which software.
     pub software: Name,
     /// Whose.
     pub organisation: Name,
     /// Test or production.
     pub environment: Environment,
+    /// What the client may call now.
+    pub apis: BTreeSet<ApiName>,
     /// When the mail is written.
     pub written: Timestamp,
     /// When the pickup window closes; told while it is open.
     pub window_ends: Timestamp,
+    /// When the active credential ends by itself, and why.
+    pub end: Option<End>,
     /// Who writes.
     pub agency: Agency,
 }
@@ -45,7 +55,14 @@ impl NoticeMail {
             Language::Sv => environment_sv(self.environment),
             Language::En => environment_en(self.environment),
         };
-        let view = View { mail: self, place, window_ends: to_the_minute(self.window_ends) };
+        let view = View {
+            mail: self,
+            place,
+            window_ends: to_the_minute(self.window_ends),
+            ends: self.end.map(|end| to_the_minute(end.at)).unwrap_or_default(),
+            agreement: self.end.is_some_and(|end| end.cause == EndCause::AgreementEnded),
+            apis: self.apis.iter().map(ApiName::as_str).collect::<Vec<_>>().join(", "),
+        };
         let (text, html) = match self.language {
             Language::Sv => (render(SvText { v: &view })?, render(SvHtml { v: &view })?),
             Language::En => (render(EnText { v: &view })?, render(EnHtml { v: &view })?),
@@ -69,6 +86,9 @@ impl NoticeMail {
                     NoticeKind::Collected => "del 2 är hämtad",
                     NoticeKind::Activated => "nycklarna gäller",
                     NoticeKind::Ended => "nycklarna gäller inte längre",
+                    NoticeKind::Reminder => "väntar på att hämtas",
+                    NoticeKind::Ending => "nycklarna slutar snart att gälla",
+                    NoticeKind::Granted => "nycklarna gäller för fler API:er",
                 };
                 format!("API-nycklar till {} ({place}), leverans {}: {what}", self.software, self.reference)
             }
@@ -78,6 +98,9 @@ impl NoticeMail {
                     NoticeKind::Collected => "part 2 has been collected",
                     NoticeKind::Activated => "the keys are active",
                     NoticeKind::Ended => "the keys are no longer valid",
+                    NoticeKind::Reminder => "waiting to be collected",
+                    NoticeKind::Ending => "the keys will soon cease to be valid",
+                    NoticeKind::Granted => "the keys are valid for more APIs",
                 };
                 format!("API keys for {} ({place}), delivery {}: {what}", self.software, self.reference)
             }
@@ -90,6 +113,11 @@ struct View<'a> {
     mail: &'a NoticeMail,
     place: &'static str,
     window_ends: String,
+    /// Empty when nothing ends by itself.
+    ends: String,
+    /// Whether it is the agreement that ends.
+    agreement: bool,
+    apis: String,
 }
 
 macro_rules! page {
@@ -113,18 +141,21 @@ mod tests {
 
     use super::*;
 
-    fn as_read(kind: NoticeKind, language: Language) -> String {
+    fn as_read(kind: NoticeKind, language: Language, cause: EndCause) -> String {
         let notice = NoticeMail {
             to: "registrator@exempel.se".parse().unwrap(),
             language,
             id: "019aaf5e-7b00-7000-8000-000000000002".parse().unwrap(),
             kind,
             reference: "K7QF-2M9D".parse().unwrap(),
+            application: "A-2026-1".parse().unwrap(),
             software: "Ärendehanteraren & Co".parse().unwrap(),
             organisation: "Exempel AB".parse().unwrap(),
             environment: Environment::Test,
+            apis: ["population-register", "permits"].map(|api| api.parse().unwrap()).into(),
             written: "2026-11-23T07:30:00.000Z".parse().unwrap(),
             window_ends: "2026-12-07T08:00:00.000Z".parse().unwrap(),
+            end: Some(End { at: "2027-01-01T00:00:00.000Z".parse().unwrap(), cause }),
             agency: Agency {
                 name: "Exempelmyndigheten".parse().unwrap(),
                 contact: "010-123 45 67".parse().unwrap(),
@@ -140,8 +171,17 @@ mod tests {
 
     #[test]
     fn every_notice_in_both_languages() {
-        let all =
-            NoticeKind::ALL.iter().flat_map(|kind| Language::ALL.iter().map(|language| as_read(*kind, *language)));
+        let cause = EndCause::AgreementEnded;
+        let in_both = |kind| Language::ALL.iter().map(move |language| as_read(kind, *language, cause));
+        let all = NoticeKind::ALL.iter().flat_map(|kind| in_both(*kind));
         insta::assert_snapshot!(all.collect::<Vec<_>>().join("\n==========\n"));
+    }
+
+    #[test]
+    fn an_end_that_no_agreement_brings_asks_for_new_keys() {
+        for (language, words) in [(Language::Sv, "nya nycklar"), (Language::En, "new keys")] {
+            assert!(as_read(NoticeKind::Ending, language, EndCause::Expired).contains(words));
+            assert!(!as_read(NoticeKind::Ending, language, EndCause::AgreementEnded).contains(words));
+        }
     }
 }

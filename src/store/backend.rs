@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::contract::{Enclosure, Loaded, Scope, Unavailable};
 use super::index::Grant;
 use super::queries::Queries;
+use crate::domain::agreement::Agreement;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
 use crate::domain::digest::Verifier;
@@ -113,6 +114,17 @@ impl fmt::Display for Instance {
 /// What one command changed, as rows to write. All of it follows from the entries.
 #[derive(Debug)]
 pub struct Change<'a> {
+    /// What differs of the client.
+    pub client: Option<ClientChange<'a>>,
+    /// The agreement, when it differs.
+    pub agreement: Option<(Write, &'a Agreement)>,
+    /// The event, when it was accepted just now.
+    pub event: Option<&'a SeenEvent>,
+}
+
+/// What one command changed of a client.
+#[derive(Debug)]
+pub struct ClientChange<'a> {
     /// The client as it is now.
     pub client: &'a Client,
     /// What to do with the client's own row.
@@ -123,8 +135,8 @@ pub struct Change<'a> {
     pub credentials: Vec<(Write, &'a Credential)>,
     /// Notices that differ.
     pub notices: Vec<(Write, &'a Notice)>,
-    /// The event, when it was accepted just now.
-    pub event: Option<&'a SeenEvent>,
+    /// Cases that were granted to it just now.
+    pub cases: Vec<&'a ApplicationId>,
     /// The versions whose pickup shares are to be erased.
     pub erased_shares: Vec<u32>,
 }

@@ -1,7 +1,7 @@
 //! One transaction: the waiting commands are decided one after the other, each on what the one before it left, and
 //! their entries and rows are written. It knows no thread and no queue, and answers nobody: that is for after the commit.
 
-use super::backend::{Backend, Fault, Head, Holder};
+use super::backend::{Backend, Fault, Head, Holder, Write};
 use super::contract::{Enclosure, Loaded, Unavailable};
 use super::job::{Decided, Job};
 use super::{change, index};
@@ -134,10 +134,15 @@ impl Batch<'_> {
             self.head.time = entry.time;
             self.wrote = true;
         }
-        if let Some(change) = change::between(&applied.before, &applied.displaced, &after.slice) {
-            self.backend.save(&change)?;
+        if applied.entries.is_empty() && enclosures.is_empty() {
+            return Ok(());
+        }
+        let change = change::between(&applied.before, &applied.displaced, &after.slice);
+        self.backend.save(&change)?;
+        if let Some(change) = &change.client {
             self.erased |= !change.erased_shares.is_empty();
-            if !change.credentials.is_empty() {
+            // A grant or an agreement that moved changes what gateways are told as much as a credential does.
+            if change.own_row == Some(Write::Update) || !change.credentials.is_empty() {
                 self.holders.extend(index::holders_of(change.client));
             }
         }

@@ -3,25 +3,38 @@
 
 use std::collections::BTreeMap;
 
-use super::backend::{Change, Write};
+use super::backend::{Change, ClientChange, Write};
 use crate::domain::client::Client;
+use crate::domain::ids::ApplicationId;
 use crate::domain::issuance::Issuance;
 use crate::journal::fold::{SeenEvent, Slice};
 
 /// The rows that tell `after` from `before`. `displaced` are orders as they last stood before another took their
-/// place as the client's latest. `None` when there is no client.
-pub(super) fn between<'a>(before: &Slice, displaced: &'a [Issuance], after: &'a Slice) -> Option<Change<'a>> {
-    let client = after.client.as_ref()?;
-    let was = before.client.as_ref();
-    Some(Change {
+/// place as the client's latest.
+pub(super) fn between<'a>(before: &Slice, displaced: &'a [Issuance], after: &'a Slice) -> Change<'a> {
+    let agreement = match (&before.agreement, &after.agreement) {
+        (Some(was), Some(is)) if was != is => Some((Write::Update, is)),
+        (None, Some(is)) => Some((Write::Insert, is)),
+        (Some(_) | None, _) => None,
+    };
+    Change {
+        client: after.client.as_ref().map(|client| of_client(before.client.as_ref(), displaced, client)),
+        agreement,
+        event: accepted(before.event.as_ref(), after.event.as_ref()),
+    }
+}
+
+fn of_client<'a>(was: Option<&Client>, displaced: &'a [Issuance], client: &'a Client) -> ClientChange<'a> {
+    let is_new = |case: &&ApplicationId| !was.is_some_and(|was| was.cases.contains(*case));
+    ClientChange {
         client,
         own_row: own_row(was, client),
         issuances: issuances(was, displaced, client),
         credentials: differing(was.map(|was| &was.credentials), &client.credentials),
         notices: differing(was.map(|was| &was.notices), &client.notices),
-        event: accepted(before.event.as_ref(), after.event.as_ref()),
+        cases: client.cases.iter().filter(is_new).collect(),
         erased_shares: left_the_way(was, client),
-    })
+    }
 }
 
 fn own_row(was: Option<&Client>, is: &Client) -> Option<Write> {
@@ -30,6 +43,11 @@ fn own_row(was: Option<&Client>, is: &Client) -> Option<Write> {
     };
     let same = was.last_version == is.last_version
         && was.issuance.id == is.issuance.id
+        && was.apis == is.apis
+        && was.cases == is.cases
+        && was.agreement == is.agreement
+        && was.needs_agreement == is.needs_agreement
+        && was.agreed == is.agreed
         && was.next_attempt() == is.next_attempt()
         && was.next_deadline() == is.next_deadline();
     (!same).then_some(Write::Update)

@@ -1,5 +1,6 @@
 //! What any backend keeps to, and what the use cases see of it.
 
+use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::contact::Contact;
@@ -39,6 +40,46 @@ pub struct Scope {
     pub client: Find,
     /// The event to look up beside it.
     pub event: Option<EventKey>,
+    /// The agreement to look up beside it.
+    pub agreement: Terms,
+    /// A case whose owner is to be looked up beside it.
+    pub case: Option<ApplicationId>,
+}
+
+impl Scope {
+    /// A client alone.
+    pub fn of(client: Find) -> Self {
+        Self { client, event: None, agreement: Terms::None, case: None }
+    }
+
+    /// With the event that brought the command, when one did.
+    #[must_use]
+    pub fn with_event(self, event: Option<EventKey>) -> Self {
+        Self { event, ..self }
+    }
+
+    /// With an agreement.
+    #[must_use]
+    pub fn with_agreement(self, agreement: Terms) -> Self {
+        Self { agreement, ..self }
+    }
+
+    /// With the owner of a case.
+    #[must_use]
+    pub fn with_owner_of(self, case: ApplicationId) -> Self {
+        Self { case: Some(case), ..self }
+    }
+}
+
+/// Which agreement a command needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Terms {
+    /// None.
+    None,
+    /// The one that the client rests on, when it rests on one.
+    OfClient,
+    /// This one.
+    Of(AgreementKey),
 }
 
 /// How a client is found.
@@ -46,7 +87,7 @@ pub struct Scope {
 pub enum Find {
     /// There is none to find: the command is about the service.
     Nothing,
-    /// By its application.
+    /// By its application, or by a case that was granted to it later.
     Application(ApplicationId),
     /// By an order of it.
     Issuance(IssuanceId),
@@ -65,6 +106,8 @@ pub struct Loaded {
     pub shares: Vec<SealedShare>,
     /// The earlier fetches of the delivery that was asked for, oldest first.
     pub fetches: Vec<Fetch>,
+    /// The application of the client that the case that was asked for belongs to.
+    pub case_owner: Option<ApplicationId>,
     /// The credential that the delivery that was asked for names, also when it is final (`slice.client` then does not hold it).
     pub named: Option<u32>,
 }

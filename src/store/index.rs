@@ -8,6 +8,7 @@ use super::backend::Holder;
 use crate::domain::client::Client;
 use crate::domain::credential::CredentialState;
 use crate::domain::digest::Verifier;
+use crate::domain::ending::End;
 use crate::domain::ids::{ApiName, ApplicationId, ClientId, Environment};
 use crate::domain::organisation::Party;
 use crate::domain::time::Timestamp;
@@ -86,7 +87,7 @@ pub(super) fn holders_of(client: &Client) -> Vec<(ClientId, Option<Holder>)> {
     let of_label = |label| {
         let credentials = client.credentials.values();
         let of_credential = |credential: &crate::domain::credential::Credential| {
-            let until = verifying_until(credential.state)?;
+            let until = verifying_until(credential.state, client.end_of(credential))?;
             credential.keys.get(label).map(|digests| (digests.verifier, until))
         };
         credentials.filter_map(of_credential).collect::<Vec<_>>()
@@ -99,11 +100,12 @@ pub(super) fn holders_of(client: &Client) -> Vec<(ClientId, Option<Holder>)> {
     keys.map(|(label, client_id)| (client_id.clone(), holder(of_label(label)))).collect()
 }
 
-/// `None` when it does not verify; otherwise its end, if it has one.
-pub(super) fn verifying_until(state: CredentialState) -> Option<Option<Timestamp>> {
+/// `None` when it does not verify; otherwise its end, if it has one: that of its grace or the one that time brings.
+pub(super) fn verifying_until(state: CredentialState, end: Option<End>) -> Option<Option<Timestamp>> {
+    let end = end.map(|end| end.at);
     match state {
-        CredentialState::Active { .. } => Some(None),
-        CredentialState::Retiring { until } => Some(Some(until)),
+        CredentialState::Active { .. } => Some(end),
+        CredentialState::Retiring { until } => Some(Some(end.map_or(until, |end| end.min(until)))),
         CredentialState::Generated
         | CredentialState::Mailed
         | CredentialState::Abandoned { .. }

@@ -19,10 +19,11 @@ pub trait Queries {
     /// One order with its versions.
     fn issuance(&mut self, id: IssuanceId) -> Result<Option<IssuanceView>, ReadError>;
 
-    /// All orders of one application, oldest first.
+    /// All orders of the client of one application, oldest first; also by a case that was granted to it later.
     fn issuances_of(&mut self, application: &ApplicationId) -> Result<Vec<IssuanceView>, ReadError>;
 
-    /// One client with all its credentials, also the final ones, and all its notices.
+    /// One client with all its credentials, also the final ones, and all its notices; also by a case that was granted to
+    /// it later.
     fn client(&mut self, application: &ApplicationId) -> Result<Option<ClientView>, ReadError>;
 
     /// The application that a public id belongs to.
@@ -51,8 +52,12 @@ pub trait Queries {
     /// Notices that are due, the longest-waiting first, at most `limit`.
     fn due_notices(&mut self, now: Timestamp, limit: u32) -> Result<Vec<(ApplicationId, NoticeId)>, ReadError>;
 
-    /// Applications with a window or a grace that has run out, at most `limit`.
+    /// Applications for which time alone changes something now, at most `limit`.
     fn due_deadlines(&mut self, now: Timestamp, limit: u32) -> Result<Vec<ApplicationId>, ReadError>;
+
+    /// Clients that have not taken over what became of the agreement that they rest on, among the agreements that were
+    /// changed by an entry after `after`, at most `limit`.
+    fn behind_their_agreement(&mut self, after: u64, limit: u32) -> Result<Behind, ReadError>;
 
     /// Applications with a credential that was being delivered (`generated`): what a crash or a stop left behind.
     fn undelivered(&mut self, limit: u32) -> Result<Vec<ApplicationId>, ReadError>;
@@ -90,6 +95,15 @@ pub enum ReadError {
         /// The column or the rule.
         what: String,
     },
+}
+
+/// Who has an agreement to follow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Behind {
+    /// Their applications.
+    pub clients: Vec<ApplicationId>,
+    /// The last entry that changed any agreement.
+    pub newest: Option<u64>,
 }
 
 /// One order with its versions.

@@ -15,7 +15,9 @@ use crate::domain::event::EventType;
 use crate::domain::ids::{ApiName, ApplicationId, Environment, EventPart, Label};
 use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{PersonalMailbox, Policy};
+use crate::domain::time::Timestamp;
+use crate::issuance::agreement::{AgreementChange, AgreementEvent};
 use crate::issuance::notify::CONTACTS_MAX;
 
 /// What an event asks for.
@@ -27,6 +29,8 @@ pub enum Wanted {
     Reissue(OrderData, Replacement),
     /// The end of a client's credentials.
     Revoke(OrderData),
+    /// What became of an agreement.
+    Agreement(Box<AgreementEvent>),
 }
 
 /// What orders by event have in common.
@@ -59,9 +63,16 @@ pub fn read(envelope: &Envelope, policy: &Policy, faults: &mut Faults) -> Option
             fields.finish(faults);
             Some(Wanted::Revoke(data?))
         }
-        EventType::AgreementSigned | EventType::AgreementEnded => {
-            faults.add(pointer, "agreements are not kept by this version of tallyd");
-            None
+        EventType::AgreementSigned => {
+            let until = until(&mut fields, faults);
+            let event = agreement(&mut fields, |until| AgreementChange::Signed { until }, until, faults);
+            fields.finish(faults);
+            event.map(|event| Wanted::Agreement(Box::new(event)))
+        }
+        EventType::AgreementEnded => {
+            let event = agreement(&mut fields, |()| AgreementChange::Ended, Some(()), faults);
+            fields.finish(faults);
+            event.map(|event| Wanted::Agreement(Box::new(event)))
         }
     }
 }
@@ -79,11 +90,15 @@ fn approval(mut fields: Fields<'_>, policy: &Policy, faults: &mut Faults) -> Opt
     let apis = set::<ApiName>(&mut fields, "apis", Presence::Required, faults);
     known_apis(&fields, apis.as_ref(), environment, policy, faults);
     let keys = set::<Label>(&mut fields, "keys", Presence::Optional, faults);
-    let contacts = contacts(&mut fields, faults);
+    let contacts = contacts(&mut fields, policy, faults);
     let agreement = fields.optional("agreement_id", faults);
-    if fields.value("reuse_application_id").is_some() {
-        faults.add(&fields.pointer_to("reuse_application_id"), "keys are not re-used by this version of tallyd");
+    if let (Some(Some(apis)), Some(environment), Some(None)) = (&apis, environment, &agreement)
+        && policy.needs_agreement(apis, environment)
+    {
+        let pointer = fields.pointer_to("agreement_id");
+        faults.add(&pointer, format_args!("is required: one of these APIs needs an agreement in {environment}"));
     }
+    let reuse = fields.optional("reuse_application_id", faults);
     let pins = match fields.value("pickup") {
         None => Some(None),
         Some(value) => pins(value, &fields.pointer_to("pickup"), faults),
@@ -100,6 +115,7 @@ fn approval(mut fields: Fields<'_>, policy: &Policy, faults: &mut Faults) -> Opt
         keys: keys?,
         contacts: contacts?,
         agreement: agreement?,
+        reuse: reuse?,
         pins: pins?.unwrap_or_default(),
     })
 }
@@ -123,7 +139,7 @@ fn known_apis(
     }
 }
 
-fn contacts(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Vec<ContactGiven>> {
+fn contacts(fields: &mut Fields<'_>, policy: &Policy, faults: &mut Faults) -> Option<Vec<ContactGiven>> {
     let pointer = fields.pointer_to("contacts");
     fields.required("contacts", faults)?;
     let items = fields.array("contacts", faults)?;
@@ -131,7 +147,7 @@ fn contacts(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Vec<ContactG
         faults.add(&pointer, format_args!("must hold 1 to {CONTACTS_MAX} contacts"));
         return None;
     }
-    let read: Vec<_> = items.iter().map(|(pointer, item)| contact(item, pointer, faults)).collect();
+    let read: Vec<_> = items.iter().map(|(pointer, item)| contact(item, pointer, policy, faults)).collect();
     let contacts: Vec<ContactGiven> = read.into_iter().collect::<Option<_>>()?;
     if contacts.iter().filter(|contact| contact.role == Role::Technical).count() != 1 {
         faults.add(&pointer, "exactly one contact must be technical: the mail share goes to that one mailbox");
@@ -144,13 +160,61 @@ fn contacts(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Vec<ContactG
     Some(contacts)
 }
 
-fn contact(value: &Value, pointer: &str, faults: &mut Faults) -> Option<ContactGiven> {
+fn contact(value: &Value, pointer: &str, policy: &Policy, faults: &mut Faults) -> Option<ContactGiven> {
     let mut fields = Fields::of(value, pointer, faults)?;
     let email = fields.parsed::<EmailAddress>("email", faults);
+    let personal = email.as_ref().is_some_and(EmailAddress::looks_personal);
+    if personal && policy.personal_mailbox == PersonalMailbox::Refuse {
+        faults.add(&fields.pointer_to("email"), PERSONAL);
+    }
     let language = fields.parsed("language", faults);
     let role = fields.parsed("role", faults);
     fields.finish(faults);
     Some(ContactGiven { email: email?, language: language?, role: role? })
+}
+
+/// What is said of an address that looks like a person's own.
+pub const PERSONAL: &str = "looks like a person's own address; give a shared mailbox, which stays when people move on";
+
+/// What both events about an agreement have, and what the one at hand says became of it.
+fn agreement<T>(
+    fields: &mut Fields<'_>,
+    change: impl FnOnce(T) -> AgreementChange,
+    told: Option<T>,
+    faults: &mut Faults,
+) -> Option<AgreementEvent> {
+    let agreement = fields.parsed("agreement_id", faults);
+    let organisation = fields.object("organisation", faults).and_then(|mut organisation| {
+        let number = organisation.parsed("number", faults);
+        let name = organisation.optional("name", faults);
+        organisation.finish(faults);
+        Some((number?, name?))
+    });
+    let (number, organisation) = organisation?;
+    Some(AgreementEvent { number, organisation, agreement: agreement?, change: change(told?) })
+}
+
+/// `valid_until`: a date, which means to the end of that day in UTC, or an instant; `Some(None)` when there is none.
+fn until(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Option<Timestamp>> {
+    let pointer = fields.pointer_to("valid_until");
+    let text = fields.optional::<String>("valid_until", faults)?;
+    let Some(text) = text else { return Some(None) };
+    let day = Duration::from_secs(86_400);
+    let date = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
+    let instant = match date {
+        // The last day that there is does for "without end" in many registers; it stays in the range.
+        Some(date) => millis_at_midnight(date).map(|midnight| midnight.after(day)),
+        None => text.parse::<jiff::Timestamp>().ok().and_then(|it| Timestamp::from_millis(it.as_millisecond())),
+    };
+    if instant.is_none() {
+        faults.add(&pointer, "must be a date such as 2027-12-31, or an RFC 3339 timestamp");
+    }
+    instant.map(Some)
+}
+
+fn millis_at_midnight(date: jiff::civil::Date) -> Option<Timestamp> {
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Timestamp::from_millis(midnight.timestamp().as_millisecond())
 }
 
 fn pins(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Option<BTreeSet<SpkiPin>>> {

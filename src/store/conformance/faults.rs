@@ -14,7 +14,7 @@ use crate::domain::credential::CredentialState;
 use crate::journal::fact::{Fact, Nothing};
 use crate::journal::key::SigningKey;
 use crate::journal::subject::Subject;
-use crate::store::backend::{Backend, Change, Fault, Write};
+use crate::store::backend::{Backend, Change, ClientChange, Fault, Write};
 use crate::store::contract::{SubmitError, Unavailable};
 use crate::store::fence::FenceError;
 use crate::store::handle::{StartError, Store};
@@ -147,13 +147,17 @@ pub(super) fn two_active_or_two_on_their_way_are_impossible<K: Kind + 'static>()
         forged.state = state;
         backend.begin().unwrap();
         let change = Change {
-            client: &client,
-            own_row: None,
-            issuances: Vec::new(),
-            credentials: vec![(Write::Update, &forged)],
-            notices: Vec::new(),
+            client: Some(ClientChange {
+                client: &client,
+                own_row: None,
+                issuances: Vec::new(),
+                credentials: vec![(Write::Update, &forged)],
+                notices: Vec::new(),
+                cases: Vec::new(),
+                erased_shares: Vec::new(),
+            }),
+            agreement: None,
             event: None,
-            erased_shares: Vec::new(),
         };
         let outcome = backend.save(&change);
         backend.roll_back();

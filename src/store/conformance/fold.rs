@@ -110,12 +110,12 @@ fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
         assert_eq!(versions, client.credentials.len());
         for credential in client.credentials.values() {
             let now = bench.now();
-            assert_eq!(bench.verifies(of, credential.version, now), credential.state.verifies(now));
+            assert_eq!(bench.verifies(of, credential.version, now), client.verifies(credential, now));
         }
     }
     for (key, event) in world.events().clone() {
         let look = Step {
-            scope: Scope { client: Find::Nothing, event: Some(key) },
+            scope: Scope::of(Find::Nothing).with_event(Some(key)),
             decide: Box::new(move |state, _| {
                 assert_eq!(state.slice.event.as_ref(), Some(&event));
                 steps::yes(Vec::new())

@@ -19,10 +19,11 @@ use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{
-    ApprovalAccepted, CredentialAbandoned, CredentialEnded, CredentialGenerated, CredentialRetiring, Epoch, Fact,
-    IssuanceCancelled, IssuanceOpened, IssuanceQueued, JournalOpened, Nothing, NoticeDone, NoticeQueued, Ordered,
-    ServiceStarted, ShareCollected,
+    ApprovalAccepted, CredentialAbandoned, CredentialActivated, CredentialEnded, CredentialGenerated,
+    CredentialRetiring, Epoch, Fact, IssuanceCancelled, IssuanceOpened, IssuanceQueued, JournalOpened, Nothing,
+    NoticeDone, NoticeQueued, Ordered, ServiceStarted, ShareCollected,
 };
+use crate::journal::fold::Outcome;
 use crate::journal::subject::Subject;
 use crate::store::contract::{Command, Decision, Enclosure, Fetch, Find, Loaded, Scope, SealedShare};
 
@@ -82,7 +83,7 @@ pub(super) fn about<A: Send + 'static>(
     decide: impl Fn(&Client, Timestamp) -> Ruling<A> + Send + 'static,
 ) -> Step<A> {
     Step {
-        scope: Scope { client: Find::Application(of.clone()), event: None },
+        scope: Scope::of(Find::Application(of.clone())),
         decide: Box::new(move |state, now| decide(state.client().ok_or("no client")?, now)),
     }
 }
@@ -90,7 +91,7 @@ pub(super) fn about<A: Send + 'static>(
 /// Begins the journal and the epoch that [`generate`] seals in.
 pub(super) fn opened() -> Step<()> {
     Step {
-        scope: Scope { client: Find::Nothing, event: None },
+        scope: Scope::of(Find::Nothing),
         decide: Box::new(|_, _| {
             let (origin, software) = ("journal.exempel.se".to_owned(), "tallyd 0.1.0".to_owned());
             yes(vec![
@@ -104,7 +105,7 @@ pub(super) fn opened() -> Step<()> {
 /// A step that records something about the service.
 pub(super) fn service() -> Step<()> {
     Step {
-        scope: Scope { client: Find::Nothing, event: None },
+        scope: Scope::of(Find::Nothing),
         decide: Box::new(|_, _| {
             let fact = Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned() });
             yes(vec![(Subject::Service {}, fact)])
@@ -115,10 +116,11 @@ pub(super) fn service() -> Step<()> {
 /// Accepts an approval and opens its order; answers with the order's id, for the same event again with the same.
 pub(super) fn register(of: &ApplicationId, event_id: &str) -> Step<IssuanceId> {
     let (of, key) = (of.clone(), event(event_id));
-    let scope = Scope { client: Find::Application(of.clone()), event: Some(key.clone()) };
+    let scope = Scope::of(Find::Application(of.clone())).with_event(Some(key.clone()));
     let decide = move |state: &Loaded, now| {
         if let Some(seen) = &state.slice.event {
-            return Ok(Decision { facts: Vec::new(), enclosures: Vec::new(), answer: seen.issuance });
+            let Outcome::Ordered(answered) = &seen.outcome else { return Err("seen with another outcome") };
+            return Ok(Decision { facts: Vec::new(), enclosures: Vec::new(), answer: answered.issuance });
         }
         if state.client().is_some() {
             return Err("registered already");
@@ -152,6 +154,7 @@ fn accepted(key: &EventKey, contact: &Contact) -> ApprovalAccepted {
         keys: BTreeMap::from([(label(), client_id)]),
         contacts: vec![contact.reference.clone()],
         agreement: Some("agreement-7".parse().unwrap()),
+        needs_agreement: false,
         pins: BTreeSet::new(),
     }
 }
@@ -244,7 +247,7 @@ pub(super) fn collect(reference: Reference) -> Step<Vec<SealedShare>> {
             answer: state.shares.clone(),
         })
     };
-    Step { scope: Scope { client: Find::Delivery(reference), event: None }, decide: Box::new(decide) }
+    Step { scope: Scope::of(Find::Delivery(reference)), decide: Box::new(decide) }
 }
 
 /// The recipient has proved it: the version becomes active, the one before it retires, a receipt is queued.
@@ -258,11 +261,14 @@ pub(super) fn confirm(of: &ApplicationId) -> Step<()> {
             let retiring = CredentialRetiring { until: now.after(Duration::from_hours(1)) };
             facts.push((Subject::of_credential(client, active), Fact::CredentialRetiring(retiring)));
         }
-        facts.push((subject.clone(), Fact::CredentialActivated(Nothing {})));
+        facts.push((subject.clone(), Fact::CredentialActivated(CredentialActivated { life_ends: None })));
         facts.push((Subject::of_order(client), Fact::IssuanceCompleted(Nothing {})));
         let contact = client.technical_contact().ok_or("no contact")?.id;
         let notices = BTreeMap::from([(NoticeId::new(now, &Counted).unwrap(), contact)]);
-        facts.push((subject, Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Activated, notices })));
+        facts.push((
+            subject,
+            Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Activated, notices, operators: None }),
+        ));
         yes(facts)
     })
 }

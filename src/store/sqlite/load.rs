@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::fault::Failure;
 use super::row::{self, Columns, credential_columns, digests_columns, issuance_columns, notice_columns};
+use crate::domain::agreement::{Agreement, AgreementKey};
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
@@ -11,7 +12,7 @@ use crate::domain::ids::{ApplicationId, ClientId, EventKey, IssuanceId};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::journal::fold::{SeenEvent, Slice};
-use crate::store::contract::{Fetch, Find, Loaded, Scope, SealedShare};
+use crate::store::contract::{Fetch, Find, Loaded, Scope, SealedShare, Terms};
 
 /// How much of a client is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,26 @@ pub(super) enum Extent {
 
 pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure> {
     let (application, named) = find(sql, &scope.client)?;
-    let client = match &application {
-        Some(application) => client(sql, application, Extent::Live)?,
+    let mut client = match &application {
+        Some(application) => self::client(sql, application, Extent::Live)?,
+        None => None,
+    };
+    // A case that has no client of its own may have been granted to another's.
+    if let (None, Find::Application(case)) = (&client, &scope.client)
+        && let Some(owner) = application_of_case(sql, case)?
+    {
+        client = self::client(sql, &owner, Extent::Live)?;
+    }
+    let agreement = match (&scope.agreement, &client) {
+        (Terms::Of(key), _) => agreement(sql, key)?,
+        (Terms::OfClient, Some(client)) => match client.rests_on() {
+            Some(key) => agreement(sql, &key)?,
+            None => None,
+        },
+        (Terms::OfClient | Terms::None, _) => None,
+    };
+    let case_owner = match &scope.case {
+        Some(case) => application_of_case(sql, case)?,
         None => None,
     };
     let event = match &scope.event {
@@ -36,7 +55,7 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         (Some(application), Some(version)) => (shares(sql, application, version)?, fetches(sql, application, version)?),
         (None, _) | (_, None) => (Vec::new(), Vec::new()),
     };
-    Ok(Loaded { slice: Slice { client, event }, shares, fetches, named })
+    Ok(Loaded { slice: Slice { client, event, agreement }, shares, fetches, case_owner, named })
 }
 
 /// The application, and the version when a delivery was asked for.
@@ -50,6 +69,21 @@ fn find(sql: &Connection, find: &Find) -> Result<(Option<ApplicationId>, Option<
             Some((application, version)) => (Some(application), Some(version)),
             None => (None, None),
         },
+    })
+}
+
+/// The application of the client that a case belongs to: its own, or one that was granted to it later.
+pub(super) fn application_of_case(sql: &Connection, case: &ApplicationId) -> Result<Option<ApplicationId>, Failure> {
+    let query = "SELECT application FROM client WHERE application = ?1 \
+                 UNION ALL SELECT application FROM client_case WHERE granted = ?1";
+    first(sql, query, [case.as_str()], |row| Columns::of(row, "client_case").parsed("application"))
+}
+
+fn agreement(sql: &Connection, key: &AgreementKey) -> Result<Option<Agreement>, Failure> {
+    let query = "SELECT state, changed FROM agreement WHERE party = ?1 AND id = ?2";
+    first(sql, query, (row::party_text(&key.party), key.id.as_str()), |row| {
+        let mut columns = Columns::of(row, "agreement");
+        Ok(Agreement { key: key.clone(), state: columns.json("state")?, changed: columns.plain("changed")? })
     })
 }
 
@@ -74,8 +108,8 @@ pub(super) fn version_named(sql: &Connection, named: Reference) -> Result<Option
 
 pub(super) fn client(sql: &Connection, application: &ApplicationId, extent: Extent) -> Result<Option<Client>, Failure> {
     let query = concat!(
-        "SELECT c.environment, c.party, c.software, c.apis, c.contacts, c.agreement, c.pins, c.registered, \
-         c.last_version, ",
+        "SELECT c.environment, c.party, c.software, c.apis, c.contacts, c.agreement, c.needs_agreement, \
+         c.agreed, c.agreed_as_of, c.cases, c.pins, c.registered, c.last_version, ",
         issuance_columns!(),
         " FROM client c JOIN issuance i ON i.id = c.issuance WHERE c.application = ?1"
     );
@@ -89,6 +123,9 @@ pub(super) fn client(sql: &Connection, application: &ApplicationId, extent: Exte
             apis: columns.json("apis")?,
             contacts: columns.json("contacts")?,
             agreement: columns.parsed_or_none("agreement")?,
+            needs_agreement: columns.plain("needs_agreement")?,
+            agreed: row::agreed(&mut columns)?,
+            cases: columns.json("cases")?,
             pins: columns.json("pins")?,
             registered: columns.instant("registered")?,
             last_version: columns.plain("last_version")?,
@@ -159,16 +196,10 @@ fn with_digests(sql: &Connection, application: &ApplicationId, mut bare: Credent
 }
 
 fn event(sql: &Connection, key: &EventKey) -> Result<Option<SeenEvent>, Failure> {
-    let query = "SELECT body, application, issuance, already_issued FROM event WHERE source = ?1 AND id = ?2";
+    let query = "SELECT body, outcome, application, issuance FROM event WHERE source = ?1 AND id = ?2";
     first(sql, query, (key.source.as_str(), key.id.as_str()), |row| {
         let mut columns = Columns::of(row, "event");
-        Ok(SeenEvent {
-            key: key.clone(),
-            body: columns.digest("body")?,
-            application: columns.parsed("application")?,
-            issuance: columns.parsed("issuance")?,
-            already_issued: columns.plain("already_issued")?,
-        })
+        Ok(SeenEvent { key: key.clone(), body: columns.digest("body")?, outcome: row::outcome(&mut columns)? })
     })
 }
 

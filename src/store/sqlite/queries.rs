@@ -13,7 +13,7 @@ use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::store::backend::Reading;
-use crate::store::queries::{ClientFilter, ClientView, DeliveryView, IssuanceView, Queries, ReadError};
+use crate::store::queries::{Behind, ClientFilter, ClientView, DeliveryView, IssuanceView, Queries, ReadError};
 
 /// The connection that reads.
 pub(in crate::store) struct Reader {
@@ -58,11 +58,17 @@ impl Queries for Reader {
             issuance_columns!(),
             " FROM issuance i JOIN client c ON c.application = i.application WHERE i.application = ?1 ORDER BY i.number"
         );
+        let Some(application) = load::application_of_case(&self.sql, application)? else {
+            return Ok(Vec::new());
+        };
         Ok(self.issuance_views(query, [application.as_str()])?)
     }
 
     fn client(&mut self, application: &ApplicationId) -> Read<Option<ClientView>> {
-        Ok(self.client_view(application)?)
+        match load::application_of_case(&self.sql, application)? {
+            Some(application) => Ok(self.client_view(&application)?),
+            None => Ok(None),
+        }
     }
 
     fn application_of(&mut self, client_id: &ClientId) -> Read<Option<ApplicationId>> {
@@ -138,6 +144,17 @@ impl Queries for Reader {
         let query = "SELECT application FROM client \
                      WHERE next_deadline IS NOT NULL AND next_deadline <= ?1 ORDER BY next_deadline LIMIT ?2";
         Ok(self.applications(query, (now.millis(), limit))?)
+    }
+
+    fn behind_their_agreement(&mut self, after: u64, limit: u32) -> Read<Behind> {
+        // From the agreements that changed to those who rest on them, by two indexes: CROSS JOIN keeps that order.
+        let query = "SELECT c.application FROM agreement a CROSS JOIN client c \
+                     ON c.party = a.party AND c.agreement = a.id AND c.needs_agreement = 1 \
+                     WHERE a.changed > ?1 AND ifnull(c.agreed_as_of, -1) < a.changed ORDER BY a.changed LIMIT ?2";
+        let clients = self.applications(query, (after, limit))?;
+        let query = "SELECT max(changed) FROM agreement";
+        let newest = first(&self.sql, query, [], |row| Columns::of(row, "agreement").plain::<Option<u64>>("changed"))?;
+        Ok(Behind { clients, newest: newest.flatten() })
     }
 
     fn undelivered(&mut self, limit: u32) -> Read<Vec<ApplicationId>> {

@@ -7,12 +7,14 @@ use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 
 use super::fault::Failure;
+use crate::domain::agreement::{Agreed, AgreementState};
 use crate::domain::credential::{Credential, CredentialState, KeyDigests};
 use crate::domain::ids::Label;
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
-use crate::domain::notice::{Notice, NoticeState};
+use crate::domain::notice::{Addressee, Notice, NoticeState};
 use crate::domain::organisation::Party;
 use crate::domain::time::Timestamp;
+use crate::journal::fold::{AnsweredWith, Outcome};
 use crate::store::contract::{Fetch, SealedShare};
 
 /// A row, read from left to right.
@@ -53,6 +55,12 @@ impl<'r, 's> Columns<'r, 's> {
     pub(super) fn json<T: DeserializeOwned>(&mut self, column: &'static str) -> Result<T, Failure> {
         let text: String = self.plain(column)?;
         serde_json::from_str(&text).map_err(|_| self.damaged(column))
+    }
+
+    /// The same where the column may be empty.
+    pub(super) fn json_or_none<T: DeserializeOwned>(&mut self, column: &'static str) -> Result<Option<T>, Failure> {
+        let text: Option<String> = self.plain(column)?;
+        text.map(|text| serde_json::from_str(&text).map_err(|_| self.damaged(column))).transpose()
     }
 
     /// The next column as an instant.
@@ -99,8 +107,8 @@ macro_rules! issuance_columns {
 /// The columns that [`credential`] reads.
 macro_rules! credential_columns {
     () => {
-        "version, issuance, reference, message_id, state, instant, cause, generated, window_ends, fetches, \
-         wrong_proofs, refusals"
+        "version, issuance, reference, message_id, state, instant, cause, generated, window_ends, life_ends, \
+         told_days, reminded, fetches, wrong_proofs, refusals"
     };
 }
 
@@ -155,6 +163,9 @@ pub(super) fn credential(columns: &mut Columns<'_, '_>) -> Result<Credential, Fa
         state: credential_state(columns)?,
         generated: columns.instant("generated")?,
         window_ends: columns.instant("window_ends")?,
+        life_ends: columns.instant_or_none("life_ends")?,
+        told_days: columns.plain("told_days")?,
+        reminded: columns.plain("reminded")?,
         keys: std::collections::BTreeMap::new(),
         fetches: columns.plain("fetches")?,
         wrong_proofs: columns.plain("wrong_proofs")?,
@@ -193,7 +204,8 @@ pub(super) fn digests(columns: &mut Columns<'_, '_>) -> Result<(Label, KeyDigest
 
 pub(super) fn notice(columns: &mut Columns<'_, '_>) -> Result<Notice, Failure> {
     let (id, what) = (columns.parsed("id")?, columns.parsed("what")?);
-    let (contact, reference) = (columns.parsed("contact")?, columns.parsed("reference")?);
+    let to = columns.parsed_or_none("contact")?.map_or(Addressee::Operators, Addressee::Contact);
+    let reference = columns.parsed("reference")?;
     let attempts = columns.plain("attempts")?;
     let state: String = columns.plain("state")?;
     let state = match (state.as_str(), columns.instant_or_none("not_before")?) {
@@ -202,7 +214,7 @@ pub(super) fn notice(columns: &mut Columns<'_, '_>) -> Result<Notice, Failure> {
         ("dropped", None) => NoticeState::Dropped,
         _ => return Err(columns.damaged("state")),
     };
-    Ok(Notice { id, what, contact, reference, attempts, state })
+    Ok(Notice { id, what, to, reference, attempts, state })
 }
 
 pub(super) fn share(columns: &mut Columns<'_, '_>) -> Result<SealedShare, Failure> {
@@ -221,6 +233,41 @@ pub(super) fn fetch(columns: &mut Columns<'_, '_>) -> Result<Fetch, Failure> {
         network: columns.plain("network")?,
         certificate: columns.digest("certificate")?,
     })
+}
+
+/// The agreement as a client knows it, from the columns `agreed` and `agreed_as_of`.
+pub(super) fn agreed(columns: &mut Columns<'_, '_>) -> Result<Option<Agreed>, Failure> {
+    let state: Option<AgreementState> = columns.json_or_none("agreed")?;
+    let as_of: Option<u64> = columns.plain("agreed_as_of")?;
+    match (state, as_of) {
+        (Some(state), Some(as_of)) => Ok(Some(Agreed { as_of, state })),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(columns.damaged("agreed")),
+    }
+}
+
+/// What became of an event, from the columns `outcome`, `application` and `issuance`.
+pub(super) fn outcome(columns: &mut Columns<'_, '_>) -> Result<Outcome, Failure> {
+    let outcome: String = columns.plain("outcome")?;
+    let application = columns.parsed_or_none("application")?;
+    let issuance = columns.parsed_or_none("issuance")?;
+    let answered = application.zip(issuance).map(|(application, issuance)| AnsweredWith { application, issuance });
+    match (outcome.as_str(), answered) {
+        ("ordered", Some(answered)) => Ok(Outcome::Ordered(answered)),
+        ("already-issued", Some(answered)) => Ok(Outcome::AlreadyIssued(answered)),
+        ("reused", Some(answered)) => Ok(Outcome::Reused(answered)),
+        ("recorded", None) => Ok(Outcome::Recorded),
+        _ => Err(columns.damaged("outcome")),
+    }
+}
+
+pub(super) fn outcome_text(outcome: &Outcome) -> (&'static str, Option<&AnsweredWith>) {
+    match outcome {
+        Outcome::Ordered(answered) => ("ordered", Some(answered)),
+        Outcome::AlreadyIssued(answered) => ("already-issued", Some(answered)),
+        Outcome::Reused(answered) => ("reused", Some(answered)),
+        Outcome::Recorded => ("recorded", None),
+    }
 }
 
 /// One column for both kinds, so that one index finds either.

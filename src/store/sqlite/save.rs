@@ -1,18 +1,19 @@
 //! Writing rows: each domain value to its columns, the other way round than [`super::row`].
 
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 
 use super::fault::Failure;
-use super::row::{party_text, replacement_text};
+use super::row::{outcome_text, party_text, replacement_text};
+use crate::domain::agreement::Agreement;
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::ids::ApplicationId;
 use crate::domain::issuance::{Issuance, IssuanceState};
-use crate::domain::notice::{Notice, NoticeState};
+use crate::domain::notice::{Addressee, Notice, NoticeState};
 use crate::domain::time::Timestamp;
 use crate::journal::fold::SeenEvent;
-use crate::store::backend::{Change, Head, Write};
+use crate::store::backend::{Change, ClientChange, Head, Write};
 use crate::store::contract::Enclosure;
 
 pub(super) fn entry(
@@ -33,11 +34,28 @@ pub(super) fn head(sql: &Connection, head: &Head) -> Result<(), Failure> {
 
 /// In the order that foreign keys and the two unique rules on credentials need.
 pub(super) fn change(sql: &Connection, change: &Change<'_>) -> Result<(), Failure> {
+    if let Some((write, row)) = change.agreement {
+        agreement(sql, write, row)?;
+    }
+    if let Some(change) = &change.client {
+        of_client(sql, change)?;
+    }
+    match change.event {
+        Some(seen) => event(sql, seen),
+        None => Ok(()),
+    }
+}
+
+fn of_client(sql: &Connection, change: &ClientChange<'_>) -> Result<(), Failure> {
     let application = change.client.application.as_str();
     match change.own_row {
         Some(Write::Insert) => insert_client(sql, change.client)?,
         Some(Write::Update) => update_client(sql, change.client)?,
         None => {}
+    }
+    for case in &change.cases {
+        let statement = "INSERT INTO client_case (granted, application) VALUES (?1, ?2)";
+        one(sql, statement, (case.as_str(), application))?;
     }
     for (write, row) in &change.issuances {
         issuance(sql, application, *write, row)?;
@@ -52,10 +70,16 @@ pub(super) fn change(sql: &Connection, change: &Change<'_>) -> Result<(), Failur
         let statement = "DELETE FROM share WHERE application = ?1 AND version = ?2";
         any(sql, statement, (application, version))?;
     }
-    match change.event {
-        Some(seen) => event(sql, seen),
-        None => Ok(()),
-    }
+    Ok(())
+}
+
+fn agreement(sql: &Connection, write: Write, row: &Agreement) -> Result<(), Failure> {
+    let statement = match write {
+        Write::Insert => "INSERT INTO agreement (party, id, state, changed) VALUES (?1, ?2, ?3, ?4)",
+        Write::Update => "UPDATE agreement SET state = ?3, changed = ?4 WHERE party = ?1 AND id = ?2",
+    };
+    let (party, id) = (party_text(&row.key.party), row.key.id.as_str());
+    one(sql, statement, (party, id, json(&row.state)?, row.changed))
 }
 
 pub(super) fn enclosure(sql: &Connection, enclosure: &Enclosure) -> Result<(), Failure> {
@@ -88,25 +112,33 @@ pub(super) fn enclosure(sql: &Connection, enclosure: &Enclosure) -> Result<(), F
 }
 
 fn insert_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
-    let statement = "INSERT INTO client (application, environment, party, software, apis, contacts, agreement, pins, \
-                     registered, last_version, issuance, next_attempt, next_deadline) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    let values = (
-        client.application.as_str(),
-        client.environment.as_str(),
-        party_text(&client.party),
-        client.software.as_str(),
-        json(&client.apis)?,
-        json(&client.contacts)?,
-        client.agreement.as_ref().map(|agreement| agreement.as_str()),
-        json(&client.pins)?,
-        client.registered.millis(),
-        client.last_version,
-        client.issuance.id.to_string(),
-        client.next_attempt().map(Timestamp::millis),
-        client.next_deadline().map(Timestamp::millis),
-    );
-    one(sql, statement, values)?;
+    let statement = "INSERT INTO client (application, environment, party, software, apis, contacts, pins, registered, \
+                     last_version, issuance, next_attempt, next_deadline, agreement, needs_agreement, agreed, \
+                     agreed_as_of, cases) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    one(
+        sql,
+        statement,
+        params![
+            client.application.as_str(),
+            client.environment.as_str(),
+            party_text(&client.party),
+            client.software.as_str(),
+            json(&client.apis)?,
+            json(&client.contacts)?,
+            json(&client.pins)?,
+            client.registered.millis(),
+            client.last_version,
+            client.issuance.id.to_string(),
+            client.next_attempt().map(Timestamp::millis),
+            client.next_deadline().map(Timestamp::millis),
+            client.agreement.as_ref().map(|agreement| agreement.as_str()),
+            client.needs_agreement,
+            client.agreed.map(|agreed| json(&agreed.state)).transpose()?,
+            client.agreed.map(|agreed| agreed.as_of),
+            json(&client.cases)?,
+        ],
+    )?;
     for (label, client_id) in &client.keys {
         let statement = "INSERT INTO client_key (application, label, client_id) VALUES (?1, ?2, ?3)";
         one(sql, statement, (client.application.as_str(), label.as_str(), client_id.as_str()))?;
@@ -116,7 +148,8 @@ fn insert_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
 
 /// Only what can change: the rest of a client is as it was approved.
 fn update_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
-    let statement = "UPDATE client SET last_version = ?2, issuance = ?3, next_attempt = ?4, next_deadline = ?5 \
+    let statement = "UPDATE client SET last_version = ?2, issuance = ?3, next_attempt = ?4, next_deadline = ?5, \
+                     apis = ?6, agreement = ?7, needs_agreement = ?8, agreed = ?9, agreed_as_of = ?10, cases = ?11 \
                      WHERE application = ?1";
     let values = (
         client.application.as_str(),
@@ -124,6 +157,12 @@ fn update_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
         client.issuance.id.to_string(),
         client.next_attempt().map(Timestamp::millis),
         client.next_deadline().map(Timestamp::millis),
+        json(&client.apis)?,
+        client.agreement.as_ref().map(|agreement| agreement.as_str()),
+        client.needs_agreement,
+        client.agreed.map(|agreed| json(&agreed.state)).transpose()?,
+        client.agreed.map(|agreed| agreed.as_of),
+        json(&client.cases)?,
     );
     one(sql, statement, values)
 }
@@ -179,14 +218,30 @@ fn credential(sql: &Connection, application: &str, write: Write, row: &Credentia
     match write {
         Write::Update => {
             let statement = "UPDATE credential SET state = ?3, instant = ?4, cause = ?5, fetches = ?6, \
-                             wrong_proofs = ?7, refusals = ?8 WHERE application = ?1 AND version = ?2";
-            let values = (application, row.version, state, instant, cause, counts.0, counts.1, counts.2);
+                             wrong_proofs = ?7, refusals = ?8, life_ends = ?9, told_days = ?10, reminded = ?11 \
+                             WHERE application = ?1 AND version = ?2";
+            let (fetches, wrong_proofs, refusals) = counts;
+            let values = (
+                application,
+                row.version,
+                state,
+                instant,
+                cause,
+                fetches,
+                wrong_proofs,
+                refusals,
+                row.life_ends.map(Timestamp::millis),
+                row.told_days,
+                row.reminded,
+            );
             one(sql, statement, values)
         }
         Write::Insert => {
             let statement = "INSERT INTO credential (application, version, issuance, reference, message_id, state, \
-                             instant, cause, generated, window_ends, fetches, wrong_proofs, refusals) \
-                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                             instant, cause, generated, window_ends, fetches, wrong_proofs, refusals, life_ends, \
+                             told_days, reminded) \
+                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+            let (fetches, wrong_proofs, refusals) = counts;
             let values = (
                 application,
                 row.version,
@@ -198,9 +253,12 @@ fn credential(sql: &Connection, application: &str, write: Write, row: &Credentia
                 cause,
                 row.generated.millis(),
                 row.window_ends.millis(),
-                counts.0,
-                counts.1,
-                counts.2,
+                fetches,
+                wrong_proofs,
+                refusals,
+                row.life_ends.map(Timestamp::millis),
+                row.told_days,
+                row.reminded,
             );
             one(sql, statement, values)?;
             digests(sql, application, row)
@@ -230,7 +288,11 @@ fn notice(sql: &Connection, application: &str, write: Write, row: &Notice) -> Re
         Write::Insert => {
             let statement = "INSERT INTO notice (id, application, what, contact, reference, attempts, state, \
                              not_before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let (contact, reference) = (row.contact.to_string(), row.reference.plain());
+            let reference = row.reference.plain();
+            let contact = match row.to {
+                Addressee::Contact(contact) => Some(contact.to_string()),
+                Addressee::Operators => None,
+            };
             let what = row.what.as_str();
             one(sql, statement, (id, application, what, contact, reference, row.attempts, state, not_before))
         }
@@ -243,11 +305,13 @@ fn notice(sql: &Connection, application: &str, write: Write, row: &Notice) -> Re
 }
 
 fn event(sql: &Connection, seen: &SeenEvent) -> Result<(), Failure> {
-    let statement = "INSERT INTO event (source, id, body, application, issuance, already_issued) \
+    let statement = "INSERT INTO event (source, id, body, outcome, application, issuance) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (source, id) = (seen.key.source.as_str(), seen.key.id.as_str());
-    let (application, issuance) = (seen.application.as_str(), seen.issuance.to_string());
-    one(sql, statement, (source, id, seen.body.as_bytes(), application, issuance, seen.already_issued))
+    let (outcome, answered) = outcome_text(&seen.outcome);
+    let application = answered.map(|answered| answered.application.as_str());
+    let issuance = answered.map(|answered| answered.issuance.to_string());
+    one(sql, statement, (source, id, seen.body.as_bytes(), outcome, application, issuance))
 }
 
 /// Runs a statement that must touch exactly one row: anything else means that the tables are not the fold.

@@ -16,6 +16,7 @@ use super::load::{self, all, first};
 use super::row::{self, Columns};
 use super::save;
 use crate::domain::credential::CredentialState;
+use crate::domain::ending::End;
 use crate::domain::ids::{ApplicationId, ClientId};
 use crate::journal::tree::Frontier;
 use crate::store::backend::{Backend, Change, Fault, Head, Holder, Instance};
@@ -187,8 +188,8 @@ impl Watched {
 }
 
 fn holders(sql: &Connection) -> Result<Vec<(ClientId, Holder)>, Failure> {
-    let query = "SELECT c.client_id, a.application, a.environment, a.party, a.apis, k.verifier, v.state, v.instant, \
-                 v.cause FROM credential v \
+    let query = "SELECT c.client_id, a.application, a.environment, a.party, a.apis, a.needs_agreement, \
+                 a.agreed, a.agreed_as_of, v.life_ends, k.verifier, v.state, v.instant, v.cause FROM credential v \
                  JOIN client a ON a.application = v.application \
                  JOIN credential_key k ON k.application = v.application AND k.version = v.version \
                  JOIN client_key c ON c.application = v.application AND c.label = k.label \
@@ -202,9 +203,13 @@ fn holders(sql: &Connection) -> Result<Vec<(ClientId, Holder)>, Failure> {
             party: columns.party("party")?,
             apis: columns.json("apis")?,
         };
+        let needs_agreement: bool = columns.plain("needs_agreement")?;
+        let agreed = row::agreed(&mut columns)?.filter(|_| needs_agreement);
+        let agreement_until = agreed.and_then(|agreed| agreed.state.until());
+        let end = End::earlier(columns.instant_or_none("life_ends")?, agreement_until);
         let verifier = columns.digest("verifier")?;
         let state: CredentialState = row::credential_state(&mut columns)?;
-        let until = verifying_until(state).ok_or_else(|| columns.damaged("state"))?;
+        let until = verifying_until(state, end).ok_or_else(|| columns.damaged("state"))?;
         Ok((client_id, grant, (verifier, until)))
     })?;
     let mut holders: Vec<(ClientId, Holder)> = Vec::with_capacity(rows.len());

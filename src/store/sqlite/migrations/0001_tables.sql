@@ -19,25 +19,45 @@ CREATE INDEX entry_of_application ON entry (application, seq) WHERE application 
 CREATE TRIGGER entry_is_not_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
 CREATE TRIGGER entry_is_not_removed BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
 
+CREATE TABLE agreement (
+  party    TEXT NOT NULL,
+  id       TEXT NOT NULL,
+  state    TEXT NOT NULL,
+  changed  INTEGER NOT NULL,
+  PRIMARY KEY (party, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX agreement_by_change ON agreement (changed);
+
 CREATE TABLE client (
-  number         INTEGER PRIMARY KEY,
-  application    TEXT NOT NULL UNIQUE,
-  environment    TEXT NOT NULL,
-  party          TEXT NOT NULL,
-  software       TEXT NOT NULL,
-  apis           TEXT NOT NULL,
-  contacts       TEXT NOT NULL,
-  agreement      TEXT,
-  pins           TEXT NOT NULL,
-  registered     INTEGER NOT NULL,
-  last_version   INTEGER NOT NULL,
-  issuance       TEXT NOT NULL,
-  next_attempt   INTEGER,
-  next_deadline  INTEGER
+  number           INTEGER PRIMARY KEY,
+  application      TEXT NOT NULL UNIQUE,
+  environment      TEXT NOT NULL,
+  party            TEXT NOT NULL,
+  software         TEXT NOT NULL,
+  apis             TEXT NOT NULL,
+  contacts         TEXT NOT NULL,
+  agreement        TEXT,
+  needs_agreement  INTEGER NOT NULL CHECK (needs_agreement IN (0, 1)),
+  agreed           TEXT,
+  agreed_as_of     INTEGER,
+  cases            TEXT NOT NULL,
+  pins             TEXT NOT NULL,
+  registered       INTEGER NOT NULL,
+  last_version     INTEGER NOT NULL,
+  issuance         TEXT NOT NULL,
+  next_attempt     INTEGER,
+  next_deadline    INTEGER
 ) STRICT;
 CREATE INDEX client_of_party ON client (party, environment);
+CREATE INDEX client_of_agreement ON client (party, agreement) WHERE needs_agreement = 1;
 CREATE INDEX client_to_attempt ON client (next_attempt) WHERE next_attempt IS NOT NULL;
 CREATE INDEX client_with_deadline ON client (next_deadline) WHERE next_deadline IS NOT NULL;
+
+-- Cases that were granted to a client of an earlier one: another name for it.
+CREATE TABLE client_case (
+  granted      TEXT NOT NULL PRIMARY KEY,
+  application  TEXT NOT NULL REFERENCES client (application)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE client_key (
   application  TEXT NOT NULL REFERENCES client (application),
@@ -73,6 +93,9 @@ CREATE TABLE credential (
   cause         TEXT,
   generated     INTEGER NOT NULL,
   window_ends   INTEGER NOT NULL,
+  life_ends     INTEGER,
+  told_days     INTEGER,
+  reminded      INTEGER NOT NULL CHECK (reminded IN (0, 1)),
   fetches       INTEGER NOT NULL,
   wrong_proofs  INTEGER NOT NULL,
   refusals      INTEGER NOT NULL,
@@ -99,7 +122,7 @@ CREATE TABLE notice (
   id           TEXT NOT NULL PRIMARY KEY,
   application  TEXT NOT NULL REFERENCES client (application),
   what         TEXT NOT NULL,
-  contact      TEXT NOT NULL,
+  contact      TEXT,
   reference    TEXT NOT NULL,
   attempts     INTEGER NOT NULL,
   state        TEXT NOT NULL,
@@ -110,12 +133,12 @@ CREATE INDEX notice_to_send ON notice (not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX notice_in_state ON notice (state);
 
 CREATE TABLE event (
-  source          TEXT NOT NULL,
-  id              TEXT NOT NULL,
-  body            BLOB NOT NULL CHECK (length(body) = 32),
-  application     TEXT NOT NULL REFERENCES client (application),
-  issuance        TEXT NOT NULL,
-  already_issued  INTEGER NOT NULL CHECK (already_issued IN (0, 1)),
+  source       TEXT NOT NULL,
+  id           TEXT NOT NULL,
+  body         BLOB NOT NULL CHECK (length(body) = 32),
+  outcome      TEXT NOT NULL,
+  application  TEXT REFERENCES client (application),
+  issuance     TEXT,
   PRIMARY KEY (source, id)
 ) STRICT, WITHOUT ROWID;
 
