@@ -96,7 +96,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
     }
     let courier = Courier::new(Arc::clone(&desk), Arc::new(letterhead(config)?));
     tasks.spawn(PostRoom::new(courier, relay, config.mail.sessions as usize, stopping.clone()).run());
-    tasks.spawn(tend::run(Arc::clone(&service), figures, stopping.clone()));
+    tasks.spawn(tend::run(Arc::clone(&service), Arc::clone(&state.steady), figures, stopping.clone()));
     tasks.spawn(tend::watchdog(Arc::clone(&desk), stopping));
 
     ready.store(true, Ordering::Release);

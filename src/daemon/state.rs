@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::keys::Keys;
 use super::refused::Refused;
+use super::tend;
 use crate::config::Config;
 use crate::domain::credential::AbandonCause;
 use crate::domain::random::Randomness;
@@ -33,6 +34,7 @@ const RECOVER_AT_ONCE: u32 = 500;
 pub(super) struct OpenState {
     pub(super) desk: Arc<Desk>,
     pub(super) random: Arc<SystemRandomness>,
+    pub(super) steady: Arc<SteadyClock<SystemClock>>,
     _lock: StateDirectory,
 }
 
@@ -46,9 +48,12 @@ impl OpenState {
         let lock = StateDirectory::open(&config.state.directory)?;
         refuse_odd_file_system(config, &lock)?;
         let Keys { journal, sealing, pseudonyms } = Keys::load(config)?;
-        let store = Store::open(lock.path(), journal, Arc::new(SystemClock), on_fatal)?;
+        // One clock for all: what the store writes must not run ahead of what the desk goes by.
+        let steady = Arc::new(SteadyClock::new(SystemClock));
+        let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
+        let store = Store::open(lock.path(), journal, Arc::clone(&clock), on_fatal)?;
         // From now on time does not go back behind what the journal has seen.
-        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(SystemClock, store.head_at_start().time));
+        steady.go_on_from(store.head_at_start().time);
         let drawing: Arc<dyn Randomness> = Arc::clone(&random) as _;
         let sealer = Arc::new(Sealer::open(lock.path(), sealing)?);
         let policy = Arc::new(config.policy.clone());
@@ -62,7 +67,7 @@ impl OpenState {
             work: Notify::new(),
             followed_to: AtomicU64::new(0),
         };
-        Ok(Self { desk: Arc::new(desk), random, _lock: lock })
+        Ok(Self { desk: Arc::new(desk), random, steady, _lock: lock })
     }
 
     /// Puts the start on record and abandons what a crash left behind. Nobody is served before this is done.
@@ -71,6 +76,7 @@ impl OpenState {
             |why| Refused::failed("write the journal", "", why, "free space or repair the disk, then start again");
         let started = Fact::ServiceStarted(ServiceStarted { software: SOFTWARE.to_owned() });
         self.desk.note(Actor::Daemon, started).await.map_err(unwritable)?;
+        tend::clock(&self.desk, &self.steady).await;
         let cleared = abandon_undelivered(&self.desk, AbandonCause::Crashed).await?;
         if cleared > 0 {
             tracing::warn!(
@@ -78,7 +84,9 @@ impl OpenState {
                 "deliveries that a crash had interrupted were abandoned; new ones are made"
             );
         }
-        Ok(())
+        // An agreement may have changed just before the stop.
+        let unread = |error| Refused::failed("follow agreements in", "the tables", error, "run tallyd check");
+        self.desk.follow_agreements().await.map_err(unread)
     }
 }
 

@@ -10,7 +10,8 @@ use crate::http::service::Service;
 use crate::issuance::desk::Desk;
 use crate::issuance::pulse::Pulse;
 use crate::journal::actor::Actor;
-use crate::journal::fact::{Epoch, Fact};
+use crate::journal::fact::{ClockStepped, Epoch, Fact};
+use crate::platform::clock::{SteadyClock, Step, SystemClock};
 use crate::platform::stop::Stop;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -51,8 +52,14 @@ impl StateFigures {
 }
 
 /// Runs until the stop.
-pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: Stop) {
+pub(super) async fn run(
+    service: Arc<Service>,
+    steady: Arc<SteadyClock<SystemClock>>,
+    figures: StateFigures,
+    mut stop: Stop,
+) {
     loop {
+        clock(&service.desk, &steady).await;
         epochs(&service.desk).await;
         figures.refresh(&service.desk).await;
         service.tidy();
@@ -60,6 +67,15 @@ pub(super) async fn run(service: Arc<Service>, figures: StateFigures, mut stop: 
             () = stop.begun() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
+    }
+}
+
+/// Puts on record when the machine's clock was set. Nothing ends early and nothing opens again by it.
+pub(super) async fn clock(desk: &Desk, steady: &SteadyClock<SystemClock>) {
+    let Some(Step { from, to }) = steady.step() else { return };
+    tracing::warn!(%from, %to, "the machine's clock was set; a clock set forward is believed when it has stood for ten minutes");
+    if let Err(why) = desk.note(Actor::Daemon, Fact::ClockStepped(ClockStepped { from, to })).await {
+        tracing::warn!(%why, "that the clock was set could not be put on record");
     }
 }
 

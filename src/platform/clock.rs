@@ -50,34 +50,53 @@ impl Clock for SystemClock {
     }
 }
 
-/// How the wall clock moved against elapsed time.
+/// How long a clock that was set forward must stand before it is believed. Somebody who set it wrong has noticed by
+/// then; a machine that slept, or that had no time from the network, loses no more than this.
+const BELIEVED_AFTER: Duration = Duration::from_secs(600);
+
+/// The machine's clock was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// It was set forward: windows close earlier than they would have.
-    Forward(Duration),
-    /// It was set back: time stands still here until it has caught up.
-    Backward(Duration),
+pub struct Step {
+    /// What it should have said, by elapsed time.
+    pub from: Timestamp,
+    /// What it said.
+    pub to: Timestamp,
 }
 
-/// A clock that never goes back: it answers the latest instant that was ever seen until the clock behind it has
-/// caught up, so that setting the clock back opens no window again (pickup, grace, certificate).
+/// A clock that never goes back, and goes forward only as time passes.
+///
+/// It answers the latest instant that was ever seen until the clock behind it has caught up, so that setting the clock
+/// back opens no window again (pickup, grace, certificate). When the clock is set forward, it goes on by elapsed time
+/// until the new time has stood for ten minutes, so that a slip ends nothing early. A restart believes the clock.
 pub struct SteadyClock<C> {
     clock: C,
     high_water_millis: AtomicI64,
     reading: Mutex<Reading>,
 }
 
-/// A wall clock and a monotonic clock read together.
+/// A wall clock and a monotonic clock read together, and what did not fit since.
 struct Reading {
     wall: Timestamp,
     elapsed: Instant,
+    /// When the wall clock was first found too far ahead.
+    doubted: Option<Instant>,
+    step: Option<Step>,
 }
 
 impl<C: Clock> SteadyClock<C> {
-    /// Starts from the latest instant on record; an empty record is [`Timestamp::EPOCH`].
-    pub fn new(clock: C, seen: Timestamp) -> Self {
-        let reading = Reading { wall: clock.now(), elapsed: Instant::now() };
-        Self { clock, high_water_millis: AtomicI64::new(seen.millis()), reading: Mutex::new(reading) }
+    /// Starts from the clock as it is.
+    pub fn new(clock: C) -> Self {
+        let reading = Reading { wall: clock.now(), elapsed: Instant::now(), doubted: None, step: None };
+        Self { clock, high_water_millis: AtomicI64::new(Timestamp::EPOCH.millis()), reading: Mutex::new(reading) }
+    }
+
+    /// Goes on from an instant that is on record. A clock that lies behind it was set back while nobody looked.
+    pub fn go_on_from(&self, seen: Timestamp) {
+        let to = self.clock.now();
+        self.high_water_millis.fetch_max(seen.millis(), Ordering::AcqRel);
+        if seen.since(to) > STEP_TOLERANCE {
+            self.locked().step = Some(Step { from: seen, to });
+        }
     }
 
     /// How far the clock behind lies before the latest instant seen; zero when all is well.
@@ -86,33 +105,48 @@ impl<C: Clock> SteadyClock<C> {
         self.now().since(wall)
     }
 
-    /// The step that the wall clock took since the last call, if it took one. To be asked every few seconds.
+    /// The last step that the clock took and that was not asked for yet. To be asked every few seconds.
     pub fn step(&self) -> Option<Step> {
-        self.step_at(Instant::now())
+        self.at(Instant::now());
+        self.locked().step.take()
     }
 
-    fn step_at(&self, elapsed: Instant) -> Option<Step> {
+    fn at(&self, elapsed: Instant) -> Timestamp {
         let wall = self.clock.now();
-        let mut last = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let expected = last.wall.after(elapsed.saturating_duration_since(last.elapsed));
-        *last = Reading { wall, elapsed };
-        let (forward, backward) = (wall.since(expected), expected.since(wall));
-        if forward > STEP_TOLERANCE {
-            Some(Step::Forward(forward))
-        } else if backward > STEP_TOLERANCE {
-            Some(Step::Backward(backward))
-        } else {
-            None
+        let now = self.locked().judge(wall, elapsed);
+        let before = self.high_water_millis.fetch_max(now.millis(), Ordering::AcqRel);
+        // What was stored came from a `Timestamp`, so the fallback is never taken.
+        Timestamp::from_millis(before.max(now.millis())).unwrap_or(now)
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Reading {
+    /// The instant to go by when the clocks say this.
+    fn judge(&mut self, wall: Timestamp, elapsed: Instant) -> Timestamp {
+        let expected = self.wall.after(elapsed.saturating_duration_since(self.elapsed));
+        let ahead = wall.since(expected) > STEP_TOLERANCE;
+        let set_back = expected.since(wall) > STEP_TOLERANCE;
+        if (ahead && self.doubted.is_none()) || set_back {
+            self.step = Some(Step { from: expected, to: wall });
         }
+        if ahead {
+            let since = *self.doubted.get_or_insert(elapsed);
+            if elapsed.saturating_duration_since(since) < BELIEVED_AFTER {
+                return expected;
+            }
+        }
+        (self.wall, self.elapsed, self.doubted) = (wall, elapsed, None);
+        wall
     }
 }
 
 impl<C: Clock> Clock for SteadyClock<C> {
     fn now(&self) -> Timestamp {
-        let wall = self.clock.now();
-        let before = self.high_water_millis.fetch_max(wall.millis(), Ordering::AcqRel);
-        // What was stored came from a `Timestamp`, so the fallback is never taken.
-        Timestamp::from_millis(before.max(wall.millis())).unwrap_or(wall)
+        self.at(Instant::now())
     }
 }
 
@@ -161,40 +195,77 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn noon() -> Timestamp {
+        at("2026-11-23T12:00:00.000Z")
+    }
+
     #[test]
     fn a_clock_set_back_stands_still_until_it_has_caught_up() {
-        let wall = Arc::new(ManualClock::at(at("2026-11-23T12:00:00.000Z")));
-        let steady = SteadyClock::new(Arc::clone(&wall), Timestamp::EPOCH);
-        let noon = steady.now();
-        wall.set(at("2026-08-23T12:00:00.000Z"));
-        assert_eq!(steady.now(), noon);
-        assert_eq!(steady.behind(), Duration::from_secs(92 * 24 * 3600));
-        wall.set(noon.after(MINUTE));
-        assert_eq!(steady.now(), noon.after(MINUTE));
-        assert_eq!(steady.behind(), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_restart_with_an_earlier_clock_goes_on_from_the_record() {
-        let seen = at("2026-11-23T12:00:00.000Z");
-        let steady = SteadyClock::new(ManualClock::at(at("2026-11-22T12:00:00.000Z")), seen);
-        assert_eq!(steady.now(), seen);
-    }
-
-    #[test]
-    fn steps_are_told_from_time_that_passes() {
-        let wall = Arc::new(ManualClock::at(at("2026-11-23T12:00:00.000Z")));
-        let steady = SteadyClock::new(Arc::clone(&wall), Timestamp::EPOCH);
+        let wall = Arc::new(ManualClock::at(noon()));
+        let steady = SteadyClock::new(Arc::clone(&wall));
         let started = Instant::now();
-        wall.advance(MINUTE);
-        assert_eq!(steady.step_at(started + MINUTE), None);
-        wall.advance(10 * MINUTE);
-        let Some(Step::Forward(by)) = steady.step_at(started + 2 * MINUTE) else { panic!("no step forward") };
-        assert_eq!(by.as_secs(), 9 * 60);
-        wall.set(at("2026-11-23T12:00:00.000Z"));
-        assert!(matches!(steady.step_at(started + 3 * MINUTE), Some(Step::Backward(_))));
-        wall.advance(MINUTE);
-        assert_eq!(steady.step_at(started + 4 * MINUTE), None, "a step is told once");
+        assert_eq!(steady.at(started), noon());
+        wall.set(at("2026-08-23T12:00:00.000Z"));
+        assert_eq!(steady.at(started), noon());
+        assert_eq!(steady.behind(), Duration::from_secs(92 * 24 * 3600));
+        assert_eq!(steady.step().map(|step| step.to), Some(at("2026-08-23T12:00:00.000Z")));
+        assert_eq!(steady.step(), None, "a step is told once");
+        let steady = SteadyClock::new(Arc::clone(&wall));
+        steady.go_on_from(noon());
+        wall.set(noon().after(MINUTE));
+        assert_eq!(steady.at(Instant::now() + 2 * BELIEVED_AFTER), noon());
+        assert_eq!(steady.at(Instant::now() + 4 * BELIEVED_AFTER), noon().after(MINUTE));
+    }
+
+    #[test]
+    fn a_restart_with_an_earlier_clock_goes_on_from_the_record_and_tells() {
+        let steady = SteadyClock::new(ManualClock::at(at("2026-11-22T12:00:00.000Z")));
+        steady.go_on_from(noon());
+        assert_eq!(steady.now(), noon());
+        assert_eq!(steady.step(), Some(Step { from: noon(), to: at("2026-11-22T12:00:00.000Z") }));
+    }
+
+    #[test]
+    fn a_clock_set_forward_by_mistake_and_back_again_has_moved_nothing() {
+        let wall = Arc::new(ManualClock::at(noon()));
+        let steady = SteadyClock::new(Arc::clone(&wall));
+        let started = steady.locked().elapsed;
+        wall.advance(3650 * 24 * 60 * MINUTE);
+        assert_eq!(steady.at(started + MINUTE), noon().after(MINUTE));
+        assert_eq!(steady.at(started + 9 * MINUTE), noon().after(9 * MINUTE));
+        wall.set(noon().after(10 * MINUTE));
+        assert_eq!(steady.at(started + 10 * MINUTE), noon().after(10 * MINUTE));
+        assert_eq!(steady.at(started + 30 * MINUTE), noon().after(10 * MINUTE));
+    }
+
+    #[test]
+    fn a_clock_that_stays_forward_is_believed_and_told_once() {
+        let wall = Arc::new(ManualClock::at(noon()));
+        let steady = SteadyClock::new(Arc::clone(&wall));
+        let started = steady.locked().elapsed;
+        let day = 24 * 60 * MINUTE;
+        for minute in 1..=10 {
+            wall.set(noon().after(day + minute * MINUTE));
+            assert_eq!(steady.at(started + minute * MINUTE), noon().after(minute * MINUTE));
+        }
+        let told = steady.locked().step.take().unwrap();
+        assert_eq!((told.from, told.to), (noon().after(MINUTE), noon().after(day + MINUTE)));
+        wall.set(noon().after(day + 11 * MINUTE));
+        assert_eq!(steady.at(started + 11 * MINUTE), noon().after(day + 11 * MINUTE));
+        assert_eq!(steady.locked().step, None);
+    }
+
+    #[test]
+    fn time_that_passes_is_no_step() {
+        let wall = Arc::new(ManualClock::at(noon()));
+        let steady = SteadyClock::new(Arc::clone(&wall));
+        let started = steady.locked().elapsed;
+        for minute in 1..=600 {
+            // Slewed by a thousandth, as a time daemon may.
+            wall.advance(MINUTE + MINUTE / 1000);
+            assert_eq!(steady.at(started + minute * MINUTE), wall.now());
+        }
+        assert_eq!(steady.locked().step, None);
     }
 
     #[test]
