@@ -126,22 +126,26 @@ impl Command for FollowAgreement {
             return Err(NothingToFollow);
         }
         let followed = AgreementFollowed { as_of: agreement.changed, state: agreement.state };
-        let mut facts = vec![(Subject::of_client(client), Fact::AgreementFollowed(followed))];
+        let followed = (Subject::of_client(client), Fact::AgreementFollowed(followed));
         let waits = client.issuance.state == IssuanceState::WaitingForAgreement;
-        match agreement.state {
-            state if state.in_force(now) => {
-                if waits {
-                    let opened = IssuanceOpened { replaces: client.issuance.replaces };
-                    facts.push((Subject::of_order(client), Fact::IssuanceOpened(opened)));
-                }
-            }
+        let in_force = agreement.state.in_force(now);
+        // What has run out stays over, also when the renewal comes before the clock has put that on record.
+        let was_over = client.agreement_until().is_some_and(|until| until <= now);
+        let is_over = match agreement.state {
             // It ran out before it was heard of: what waits for it may wait for its renewal.
-            AgreementState::Signed { .. } if waits => {}
-            AgreementState::Signed { .. } | AgreementState::Ended { .. } => {
-                facts.extend(withdraw(client, AbandonCause::AgreementEnded, CancelCause::AgreementEnded));
-                let told = Told::AllAndOperators(&self.policy);
-                facts.extend(end_all(client, EndCause::AgreementEnded, &self.notices, told));
-            }
+            AgreementState::Signed { .. } => !waits && (was_over || !in_force),
+            AgreementState::Ended { .. } => true,
+        };
+        let mut facts = Vec::new();
+        if is_over {
+            facts.extend(withdraw(client, AbandonCause::AgreementEnded, CancelCause::AgreementEnded));
+            let told = Told::AllAndOperators(&self.policy);
+            facts.extend(end_all(client, EndCause::AgreementEnded, &self.notices, told));
+        }
+        facts.push(followed);
+        if waits && in_force {
+            let opened = IssuanceOpened { replaces: client.issuance.replaces };
+            facts.push((Subject::of_order(client), Fact::IssuanceOpened(opened)));
         }
         Ok(Decision { facts, enclosures: Vec::new(), answer: () })
     }

@@ -135,6 +135,24 @@ pub struct Generated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfTurn;
 
+#[cfg(test)]
+impl Generate {
+    /// A version whose secrets nobody ever had.
+    #[expect(clippy::too_many_arguments, reason = "they are the fields")]
+    pub(super) fn for_tests(
+        application: ApplicationId,
+        issuance: IssuanceId,
+        version: u32,
+        reference: Reference,
+        message_id: MessageId,
+        keys: BTreeMap<Label, KeyDigests>,
+        shares: Vec<SealedShare>,
+        policy: Arc<Policy>,
+    ) -> Self {
+        Self { application, issuance, version, reference, message_id, keys, shares, policy }
+    }
+}
+
 impl Command for Generate {
     type Answer = Generated;
     type Refusal = OutOfTurn;

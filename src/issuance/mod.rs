@@ -25,3 +25,8 @@ pub mod settle;
 
 #[cfg(test)]
 mod model;
+mod life;
+#[cfg(test)]
+mod on_paper;
+#[cfg(test)]
+mod states_table;

@@ -84,11 +84,11 @@ fn next_issuance_state(state: IssuanceState) -> Option<IssuanceState> {
     }
 }
 
-fn credential_states() -> impl Iterator<Item = CredentialState> {
+pub(crate) fn credential_states() -> impl Iterator<Item = CredentialState> {
     std::iter::successors(Some(CredentialState::Generated), |state| next_credential_state(*state))
 }
 
-fn issuance_states() -> impl Iterator<Item = IssuanceState> {
+pub(crate) fn issuance_states() -> impl Iterator<Item = IssuanceState> {
     std::iter::successors(Some(IssuanceState::WaitingForAgreement), |state| next_issuance_state(*state))
 }
 

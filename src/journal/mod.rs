@@ -17,7 +17,7 @@ pub mod verify;
 pub mod world;
 
 #[cfg(test)]
-mod fold_table;
+pub(crate) mod fold_table;
 #[cfg(test)]
 mod kinds;
 #[cfg(test)]
