@@ -16,10 +16,13 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// From milliseconds since the epoch. `None` outside the years 1970 to 9999, which RFC 3339 can write.
+    /// 9999-12-30T22:00:00.000Z, the last instant that has a local time in every zone, which is as far as RFC 3339
+    /// and the calendar behind it can write.
+    pub const LAST: Self = Self(253_402_207_200_000);
+
+    /// From milliseconds since the epoch. `None` before 1970 and after [`Self::LAST`].
     pub fn from_millis(millis: i64) -> Option<Self> {
-        const YEAR_10000: i64 = 253_402_300_800_000;
-        (0..YEAR_10000).contains(&millis).then_some(Self(millis))
+        (0..=Self::LAST.0).contains(&millis).then_some(Self(millis))
     }
 
     /// Milliseconds since the epoch.
@@ -27,11 +30,11 @@ impl Timestamp {
         self.0
     }
 
-    /// This instant moved forward, stopping at the end of the year 9999.
+    /// This instant moved forward, stopping at [`Self::LAST`].
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         let moved = i64::try_from(by.as_millis()).ok().and_then(|ms| self.0.checked_add(ms));
-        moved.and_then(Self::from_millis).unwrap_or(Self(253_402_300_799_999))
+        moved.and_then(Self::from_millis).unwrap_or(Self::LAST)
     }
 
     /// This instant moved back, stopping at the epoch.
@@ -107,7 +110,10 @@ mod tests {
 
     #[test]
     fn arithmetic_stops_at_the_ends() {
-        let last = Timestamp::from_millis(253_402_300_799_999).unwrap();
+        let last = Timestamp::LAST;
+        assert_eq!(last.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(last.to_string().parse(), Ok(last));
+        assert_eq!(Timestamp::from_millis(last.millis() + 1), None);
         assert_eq!(last.after(Duration::from_secs(1)), last);
         assert_eq!(Timestamp::EPOCH.before(Duration::from_secs(1)), Timestamp::EPOCH);
         assert_eq!(last.before(Duration::from_millis(1)).after(Duration::from_millis(1)), last);
