@@ -12,8 +12,8 @@ use super::{Bench, Kind};
 use crate::domain::client::Client;
 use crate::domain::ids::ApplicationId;
 use crate::journal::world::World;
-use crate::store::contract::{Find, Scope, SubmitError};
-use crate::store::queries::ClientFilter;
+use crate::store::contract::{Find, Scope, SubmitError, Terms};
+use crate::store::queries::{Behind, ClientFilter};
 
 pub(super) fn shares_leave_the_tables_and_the_files<K: Kind + 'static>() {
     let mut bench = Bench::<K>::new("shares");
@@ -55,7 +55,7 @@ fn files_hold(directory: &Path, needle: &[u8]) -> bool {
 }
 
 pub(super) fn the_tables_are_the_fold_of_the_journal<K: Kind + 'static>() {
-    let steps = proptest::collection::vec((0..3_u32, 0..9_u8), 1..80);
+    let steps = proptest::collection::vec((0..3_u32, 0..14_u8), 1..90);
     let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
     runner
         .run(&steps, |walk| {
@@ -77,7 +77,17 @@ pub(super) fn the_tables_are_the_fold_of_the_journal<K: Kind + 'static>() {
 fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) {
     let on_its_way = |client: Client| client.on_its_way().map(|credential| credential.reference);
     let outcome = match step {
+        // One of the three rests on an agreement.
+        0 if *of == application(2) => bench.submit(steps::register_agreed(of, "event-of-agreed")).map(drop),
         0 => bench.submit(steps::register(of, &format!("event-of-{of}"))).map(drop),
+        8 => bench.submit(steps::grant(of, &format!("{of}-granted").parse().unwrap())),
+        9 => bench.submit(steps::told(of)),
+        10 | 11 => bench.submit(steps::follow(&application(2))),
+        12 => {
+            let until = bench.now().after(std::time::Duration::from_hours(24 * 100));
+            bench.submit(steps::move_agreement(&format!("signed-{}", bench.now()), Some(Some(until))))
+        }
+        13 if of == &application(0) => bench.submit(steps::move_agreement(&format!("ended-{}", bench.now()), None)),
         1 | 2 => bench.submit(steps::generate(of)).map(drop),
         3 => bench.submit(steps::mailed(of)),
         4 => bench.submit(steps::confirm(of)),
@@ -112,6 +122,40 @@ fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
             let now = bench.now();
             assert_eq!(bench.verifies(of, credential.version, now), client.verifies(credential, now));
         }
+    }
+    for (key, agreement) in world.agreements().clone() {
+        let look = Step {
+            scope: Scope::of(Find::Nothing).with_agreement(Terms::Of(key)),
+            decide: Box::new(move |state, _| {
+                assert_eq!(state.slice.agreement.as_ref(), Some(&agreement));
+                steps::yes(Vec::new())
+            }),
+        };
+        bench.yes(look);
+    }
+    for (case, owner) in world.cases().clone() {
+        assert_eq!(bench.client(&case).as_ref(), world.clients().get(&owner));
+        let look = Step {
+            scope: Scope::of(Find::Application(case.clone())).with_owner_of(case),
+            decide: Box::new(move |state, _| {
+                assert_eq!(state.client().map(|client| &client.application), Some(&owner));
+                assert_eq!(state.case_owner.as_ref(), Some(&owner));
+                steps::yes(Vec::new())
+            }),
+        };
+        bench.yes(look);
+    }
+    let behind = world.clients().values().filter(|client| {
+        let agreement = client.rests_on().and_then(|key| world.agreements().get(&key));
+        agreement.is_some_and(|it| client.agreed.is_none_or(|agreed| agreed.as_of < it.changed))
+    });
+    let behind: Vec<_> = behind.map(|client| client.application.clone()).collect();
+    let newest = world.agreements().values().map(|agreement| agreement.changed).max();
+    let found = bench.store().read_blocking(|q| q.behind_their_agreement(0, 9)).unwrap();
+    assert_eq!(found, Behind { clients: behind, newest });
+    if let Some(newest) = newest {
+        let found = bench.store().read_blocking(move |q| q.behind_their_agreement(newest, 9)).unwrap();
+        assert_eq!(found.clients, []);
     }
     for (key, event) in world.events().clone() {
         let look = Step {

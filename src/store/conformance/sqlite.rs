@@ -88,6 +88,7 @@ conforms!(
     suite::gateways_see_a_commit_before_its_answer_is_out,
     faults::an_older_database_is_quarantined,
     faults::another_signing_key_is_refused,
+    suite::gateways_see_an_end_when_it_comes_and_a_grant_at_once,
     suite::questions_are_answered_from_the_tables,
     fold::the_tables_are_the_fold_of_the_journal,
 );

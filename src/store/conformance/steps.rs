@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Counted;
+use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference, Language, Role};
 use crate::domain::credential::{AbandonCause, Credential, CredentialState, EndCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SealedDigest, Verifier};
+use crate::domain::ending::STEPS_DAYS;
 use crate::domain::ids::{
     ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, Label, MessageId, NoticeId,
 };
@@ -19,16 +21,20 @@ use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{
-    ApprovalAccepted, CredentialAbandoned, CredentialActivated, CredentialEnded, CredentialGenerated,
-    CredentialRetiring, Epoch, Fact, IssuanceCancelled, IssuanceOpened, IssuanceQueued, JournalOpened, Nothing,
-    NoticeDone, NoticeQueued, Ordered, ServiceStarted, ShareCollected,
+    AgreementEnded, AgreementFollowed, AgreementSigned, ApprovalAccepted, CredentialAbandoned, CredentialActivated,
+    CredentialEnded, CredentialGenerated, CredentialRetiring, EndingAnnounced, Epoch, Fact, GrantAdded,
+    IssuanceCancelled, IssuanceOpened, IssuanceQueued, JournalOpened, Nothing, NoticeDone, NoticeQueued, Ordered,
+    ServiceStarted, ShareCollected,
 };
 use crate::journal::fold::Outcome;
 use crate::journal::subject::Subject;
-use crate::store::contract::{Command, Decision, Enclosure, Fetch, Find, Loaded, Scope, SealedShare};
+use crate::store::contract::{Command, Decision, Enclosure, Fetch, Find, Loaded, Scope, SealedShare, Terms};
 
 /// The bytes that a sealed share of the suite consists of; searched for in the files.
 pub(super) const SEALED: &[u8] = b"sealed-share-of-the-suite-0123456789abcdef-0123456789abcdef";
+
+/// How long a credential of the suite lives: so long that no step ahead of its end comes near the other deadlines.
+pub(super) const LIFE: Duration = Duration::from_hours(400 * 24);
 
 type Ruling<A> = Result<Decision<A>, &'static str>;
 type Decide<A> = Box<dyn Fn(&Loaded, Timestamp) -> Ruling<A> + Send>;
@@ -113,8 +119,101 @@ pub(super) fn service() -> Step<()> {
     }
 }
 
+/// The agreement that [`register_agreed`] rests on.
+pub(super) fn agreement() -> AgreementKey {
+    AgreementKey { party: party(), id: "agreement-7".parse().unwrap() }
+}
+
+/// The agreement is signed, or ended, by an event of its own.
+pub(super) fn move_agreement(event_id: &str, signed: Option<Option<Timestamp>>) -> Step<()> {
+    let key = event(event_id);
+    let scope = Scope::of(Find::Nothing).with_event(Some(key.clone())).with_agreement(Terms::Of(agreement()));
+    let decide = move |state: &Loaded, _| {
+        if state.slice.event.is_some() {
+            return Err("seen");
+        }
+        let (event, body) = (key.clone(), BodyDigest::of(b"body"));
+        let fact = match signed {
+            Some(until) => Fact::AgreementSigned(AgreementSigned { event, body, until }),
+            None => Fact::AgreementEnded(AgreementEnded { event, body }),
+        };
+        yes(vec![(Subject::of_agreement(&agreement()), fact)])
+    };
+    Step { scope, decide: Box::new(decide) }
+}
+
+/// A client takes over where its agreement stands; a waiting order is opened. What an end does is left out.
+pub(super) fn follow(of: &ApplicationId) -> Step<()> {
+    let scope = Scope::of(Find::Application(of.clone())).with_agreement(Terms::OfClient);
+    let decide = |state: &Loaded, now: Timestamp| {
+        let client = state.client().ok_or("no client")?;
+        let agreement = state.slice.agreement.as_ref().ok_or("no agreement")?;
+        if client.agreed.is_some_and(|agreed| agreed.as_of >= agreement.changed) {
+            return Err("followed");
+        }
+        let followed = AgreementFollowed { as_of: agreement.changed, state: agreement.state };
+        let mut facts = vec![(Subject::of_client(client), Fact::AgreementFollowed(followed))];
+        if client.issuance.state == IssuanceState::WaitingForAgreement && agreement.state.in_force(now) {
+            let opened = IssuanceOpened { replaces: Replacement::First };
+            facts.push((Subject::of_order(client), Fact::IssuanceOpened(opened)));
+        }
+        yes(facts)
+    };
+    Step { scope, decide: Box::new(decide) }
+}
+
+/// Grants one more API to the active credential, under a case of its own.
+pub(super) fn grant(of: &ApplicationId, case: &ApplicationId) -> Step<()> {
+    let (key, case) = (event(&format!("grant-{case}")), case.clone());
+    let scope = Scope::of(Find::Application(of.clone())).with_event(Some(key.clone())).with_owner_of(case.clone());
+    let decide = move |state: &Loaded, _| {
+        let client = state.client().ok_or("no client")?;
+        let active = client.active().ok_or("nothing is active")?;
+        if state.case_owner.is_some() || state.slice.event.is_some() {
+            return Err("granted");
+        }
+        let granted = GrantAdded {
+            event: key.clone(),
+            body: BodyDigest::of(b"body"),
+            application: case.clone(),
+            apis: BTreeSet::from(["permits".parse().unwrap()]),
+            agreement: None,
+            life_ends: active.life_ends,
+        };
+        yes(vec![(Subject::of_client(client), Fact::GrantAdded(granted))])
+    };
+    Step { scope, decide: Box::new(decide) }
+}
+
+/// Tells of the active credential's end, whatever the time, and reminds of what waits to be picked up.
+pub(super) fn told(of: &ApplicationId) -> Step<()> {
+    about(of, |client, now| {
+        if let Some(credential) = client.on_its_way().filter(|it| it.state == CredentialState::Mailed && !it.reminded) {
+            return yes(vec![(Subject::of_credential(client, credential), Fact::PickupReminded(Nothing {}))]);
+        }
+        let active = client.active().ok_or("nothing is active")?;
+        let end = client.end_of(active).ok_or("it does not end")?;
+        let nearer = |days: &u16| active.told_days.is_none_or(|told| *days < told);
+        let days = STEPS_DAYS.into_iter().find(nearer).ok_or("all is told")?;
+        let announced = EndingAnnounced { days, ends: end.at };
+        let subject = Subject::of_credential(client, active);
+        let operators = Some(NoticeId::new(now, &Counted).unwrap());
+        let queued = NoticeQueued { what: NoticeKind::Ending, notices: BTreeMap::new(), operators };
+        yes(vec![(subject.clone(), Fact::EndingAnnounced(announced)), (subject, Fact::NoticeQueued(queued))])
+    })
+}
+
+/// Accepts an approval that waits for its agreement.
+pub(super) fn register_agreed(of: &ApplicationId, event_id: &str) -> Step<IssuanceId> {
+    registration(of, event_id, true)
+}
+
 /// Accepts an approval and opens its order; answers with the order's id, for the same event again with the same.
 pub(super) fn register(of: &ApplicationId, event_id: &str) -> Step<IssuanceId> {
+    registration(of, event_id, false)
+}
+
+fn registration(of: &ApplicationId, event_id: &str, needs_agreement: bool) -> Step<IssuanceId> {
     let (of, key) = (of.clone(), event(event_id));
     let scope = Scope::of(Find::Application(of.clone())).with_event(Some(key.clone()));
     let decide = move |state: &Loaded, now| {
@@ -128,13 +227,13 @@ pub(super) fn register(of: &ApplicationId, event_id: &str) -> Step<IssuanceId> {
         let issuance = IssuanceId::new(now, &Counted).unwrap();
         let subject = Subject::Issuance { application: of.clone(), issuance };
         let contact = contact(now);
-        let accepted = accepted(&key, &contact);
-        let opened = IssuanceOpened { replaces: Replacement::First };
+        let accepted = ApprovalAccepted { needs_agreement, ..accepted(&key, &contact) };
+        let mut facts = vec![(subject.clone(), Fact::ApprovalAccepted(Box::new(accepted)))];
+        if !needs_agreement {
+            facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First })));
+        }
         Ok(Decision {
-            facts: vec![
-                (subject.clone(), Fact::ApprovalAccepted(Box::new(accepted))),
-                (subject, Fact::IssuanceOpened(opened)),
-            ],
+            facts,
             enclosures: vec![Enclosure::Contact(of.clone(), contact), Enclosure::Organisation(organisation())],
             answer: issuance,
         })
@@ -261,7 +360,10 @@ pub(super) fn confirm(of: &ApplicationId) -> Step<()> {
             let retiring = CredentialRetiring { until: now.after(Duration::from_hours(1)) };
             facts.push((Subject::of_credential(client, active), Fact::CredentialRetiring(retiring)));
         }
-        facts.push((subject.clone(), Fact::CredentialActivated(CredentialActivated { life_ends: None })));
+        facts.push((
+            subject.clone(),
+            Fact::CredentialActivated(CredentialActivated { life_ends: Some(now.after(LIFE)) }),
+        ));
         facts.push((Subject::of_order(client), Fact::IssuanceCompleted(Nothing {})));
         let contact = client.technical_contact().ok_or("no contact")?.id;
         let notices = BTreeMap::from([(NoticeId::new(now, &Counted).unwrap(), contact)]);
@@ -276,6 +378,9 @@ pub(super) fn confirm(of: &ApplicationId) -> Step<()> {
 /// Orders a new credential; whatever is under way makes room.
 pub(super) fn reissue(of: &ApplicationId) -> Step<()> {
     about(of, |client, now| {
+        if !client.is_agreed(now) {
+            return Err("not agreed");
+        }
         let mut facts = Vec::new();
         if let Some(credential) = client.on_its_way() {
             facts.push(abandoned(client, credential, AbandonCause::Superseded));

@@ -180,6 +180,31 @@ pub(super) fn gateways_see_a_commit_before_its_answer_is_out<K: Kind + 'static>(
     assert!(bench.store().index().is_empty());
 }
 
+pub(super) fn gateways_see_an_end_when_it_comes_and_a_grant_at_once<K: Kind + 'static>() {
+    let mut bench = Bench::<K>::new("ends");
+    let (a, b) = (application(1), application(2));
+    bench.activated(&a);
+    bench.yes(steps::register_agreed(&b, "event-2"));
+    let signed = bench.now();
+    bench.yes(steps::move_agreement("event-3", Some(Some(signed.after(Duration::from_hours(48))))));
+    bench.yes(steps::follow(&b));
+    bench.delivered(&b);
+    bench.yes(steps::grant(&a, &application(3)));
+    let at = |hours| signed.after(Duration::from_hours(hours)).before(Duration::from_millis(1));
+    for _ in 0..2 {
+        // Without a commit: by its own life, and by its agreement.
+        assert!(bench.verifies(&a, 1, at(400 * 24)) && !bench.verifies(&a, 1, at(400 * 24 + 1)));
+        assert!(bench.verifies(&b, 1, at(48)) && !bench.verifies(&b, 1, at(49)));
+        let client_id = bench.client_id(&a);
+        let grant = bench.store().index().check(&client_id, &verifier(&a, 1), signed).unwrap();
+        assert!(grant.apis.contains(&"permits".parse().unwrap()));
+        bench.restart();
+    }
+    bench.yes(steps::move_agreement("event-4", Some(None)));
+    bench.yes(steps::follow(&b));
+    assert!(bench.verifies(&b, 1, at(49)), "a renewal is seen at once");
+}
+
 pub(super) fn questions_are_answered_from_the_tables<K: Kind + 'static>() {
     let bench = Bench::<K>::new("questions");
     let (active, waiting, queued) = (application(1), application(2), application(3));
