@@ -65,6 +65,7 @@ pub(super) fn timeline(entries: &[Value], output: &mut Output) {
 fn line(entry: &Value) -> String {
     let about = match text(entry, "/subject/of").as_str() {
         "service" => String::new(),
+        "agreement" => text(entry, "/subject/agreement"),
         "credential" => format!(
             "{} v{} {}",
             text(entry, "/subject/application"),

@@ -58,9 +58,9 @@ fn entries(args: &Args, config: &Path, application: &str) -> Result<Vec<Value>, 
 }
 
 fn facts(client: &Value) -> String {
-    let list = |path: &str, member: &str| {
+    let list = |path: &str| {
         let items = client.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
-        let items: Vec<_> = items.iter().map(|item| text(item, member)).collect();
+        let items: Vec<_> = items.iter().map(|item| text(item, "")).collect();
         items.join(", ")
     };
     let number = text(client, "/organisation/number");
@@ -79,24 +79,47 @@ fn facts(client: &Value) -> String {
     if !next.is_empty() {
         order = format!("{order}, next attempt not before {}", instant(&next));
     }
+    let categories = client.get("categories").cloned().unwrap_or_default();
+    let apis = client.pointer("/apis").and_then(Value::as_array).cloned().unwrap_or_default();
+    let apis = apis.iter().filter_map(Value::as_str).map(|api| match categories.get(api).and_then(Value::as_str) {
+        Some(category) => format!("{api} ({category})"),
+        None => api.to_owned(),
+    });
     let lines = [
         ("application", text(client, "/application_id")),
         ("environment", text(client, "/environment")),
         ("organisation", organisation),
         ("software", text(client, "/software")),
-        ("apis", list("/apis", "")),
+        ("apis", apis.collect::<Vec<_>>().join(", ")),
+        ("agreement", agreement(client)),
+        ("granted", list("/granted_applications")),
         ("keys", keys.join("\n              ")),
         ("order", format!("{order}, attempts {}", text(client, "/order/attempts"))),
     ];
-    lines.map(|(name, value)| format!("{name:<13} {value}")).join("\n")
+    // What a client does not have is left out.
+    let told = lines.iter().filter(|(_, value)| !value.is_empty());
+    told.map(|(name, value)| format!("{name:<13} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// `AVT-1, signed until …`; only the id where the client does not rest on it.
+fn agreement(client: &Value) -> String {
+    let (id, state) = (text(client, "/agreement_id"), text(client, "/agreement/state"));
+    let until = text(client, "/agreement/until");
+    match (state.is_empty(), until.is_empty()) {
+        (true, _) => id,
+        (false, true) => format!("{id}, {state}"),
+        (false, false) => format!("{id}, {state} until {}", instant(&until)),
+    }
 }
 
 fn version(version: &Value) -> Vec<String> {
     let state = text(version, "/state");
     let detail = ["/cause", "/until"].iter().map(|path| text(version, path)).find(|detail| !detail.is_empty());
+    let ends = text(version, "/ends");
     let state = match detail {
         Some(detail) if state == "retiring" => format!("{state} until {}", instant(&detail)),
         Some(detail) => format!("{state} ({detail})"),
+        None if !ends.is_empty() => format!("{state}, ends {}", instant(&ends)),
         None => state,
     };
     vec![

@@ -99,14 +99,14 @@ async fn clients(service: Arc<Service>, request: Authorised<Operator>) -> Result
     let filter = ClientFilter { environment, party: None, unfinished: query.value("unfinished") == Some("true") };
     let found =
         service.desk.read(move |queries| queries.clients(&filter, after.as_ref(), limit)).await.map_err(unreadable)?;
-    json(StatusCode::OK, &found.into_iter().map(Registered::of).collect::<Vec<_>>())
+    json(StatusCode::OK, &found.into_iter().map(|view| Registered::of(view, &service.desk.policy)).collect::<Vec<_>>())
 }
 
 async fn client(service: Arc<Service>, request: Authorised<Operator>) -> Result<Response, Problem> {
     let query = request.query(&["name"])?;
     let application = resolve(&service, query.value("name").unwrap_or_default().to_owned()).await?;
     let found = service.desk.read(move |queries| queries.client(&application)).await.map_err(unreadable)?;
-    json(StatusCode::OK, &Registered::of(found.ok_or_else(unknown_client)?))
+    json(StatusCode::OK, &Registered::of(found.ok_or_else(unknown_client)?, &service.desk.policy))
 }
 
 /// Entries as JSON Lines: the canonical bytes as they are stored.

@@ -326,7 +326,7 @@ impl Delivery {
     fn of(view: DeliveryView) -> Self {
         Self {
             keys: keys(&view.client),
-            version: Version::of(&view.credential),
+            version: Version::of(&view.credential, view.client.end_of(&view.credential)),
             earlier_fetches: view.fetches.iter().map(Fetched::from).collect(),
             application_id: view.client.application,
             software: view.client.software,

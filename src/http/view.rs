@@ -1,15 +1,20 @@
 //! What answers show of orders, credentials and clients: states, times and causes. No verifier, no proof digest, no
 //! sealed byte has a field here.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::domain::agreement::AgreementState;
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::Fingerprint;
-use crate::domain::ids::{AgreementId, ApiName, ApplicationId, ClientId, Environment, IssuanceId, Label};
+use crate::domain::ending::End;
+use crate::domain::ids::{AgreementId, ApiCategory, ApiName, ApplicationId, ClientId, Environment, IssuanceId, Label};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::name::Name;
 use crate::domain::organisation::Party;
+use crate::domain::policy::Policy;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::store::contract::Fetch;
@@ -48,6 +53,9 @@ pub struct Version {
     active_since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
+    /// When time alone ends it, by its own life or its agreement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Timestamp>,
     fetches: u32,
@@ -63,13 +71,38 @@ pub struct Registered {
     organisation: Owner,
     software: Name,
     apis: Vec<ApiName>,
+    /// What the agency calls each API's kind; an API that it publishes no more has none.
+    categories: BTreeMap<ApiName, ApiCategory>,
     keys: Vec<Key>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agreement_id: Option<AgreementId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreement: Option<Agreement>,
+    /// Later cases that were granted to it.
+    granted_applications: Vec<ApplicationId>,
     registered: Timestamp,
     order: Order,
     /// All versions, of this order and of earlier ones.
     versions: Vec<Version>,
+}
+
+/// Where the agreement stands that a client rests on.
+#[derive(Debug, Serialize)]
+pub struct Agreement {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+impl Agreement {
+    fn of(client: &Client) -> Option<Self> {
+        client.rests_on()?;
+        Some(match client.agreed.map(|agreed| agreed.state) {
+            None => Self { state: "not-signed", until: None },
+            Some(AgreementState::Signed { until }) => Self { state: "signed", until },
+            Some(AgreementState::Ended { .. }) => Self { state: "ended", until: None },
+        })
+    }
 }
 
 /// Whose a client is. A sole trader's number is not shown.
@@ -100,7 +133,7 @@ pub struct Fetched {
 impl Order {
     /// For the case system.
     pub fn of(view: IssuanceView) -> Self {
-        let versions = view.credentials.iter().map(Version::of).collect();
+        let versions = view.credentials.iter().map(|credential| Version::of(credential, None)).collect();
         Self::new(view.application, view.environment, &view.issuance, versions)
     }
 
@@ -140,8 +173,8 @@ impl Order {
 }
 
 impl Version {
-    /// Of one credential.
-    pub fn of(credential: &Credential) -> Self {
+    /// Of one credential, and when it ends by itself.
+    pub fn of(credential: &Credential, end: Option<End>) -> Self {
         let (cause, active_since, until, ended) = match credential.state {
             CredentialState::Generated | CredentialState::Mailed => (None, None, None, None),
             CredentialState::Active { since } => (None, Some(since), None, None),
@@ -158,6 +191,7 @@ impl Version {
             window_ends: credential.window_ends,
             active_since,
             until,
+            ends: end.map(|end| end.at).filter(|_| credential.state.is_live()),
             ended,
             fetches: credential.fetches,
             wrong_proofs: credential.wrong_proofs,
@@ -168,22 +202,26 @@ impl Version {
 
 impl Registered {
     /// Of one client.
-    pub fn of(view: ClientView) -> Self {
+    pub fn of(view: ClientView, policy: &Policy) -> Self {
         let ClientView { client, organisation } = view;
         let number = match &client.party {
             Party::Organisation(number) => Some(number.to_string()),
             Party::Person(_) => None,
         };
         let of_order = client.credentials.values().filter(|credential| credential.issuance == client.issuance.id);
-        let current = of_order.map(Version::of).collect();
+        let version = |credential: &Credential| Version::of(credential, client.end_of(credential));
+        let current = of_order.map(version).collect();
         Self {
             order: Order::new(client.application.clone(), client.environment, &client.issuance, current),
-            versions: client.credentials.values().map(Version::of).collect(),
+            versions: client.credentials.values().map(version).collect(),
             keys: keys(&client),
+            categories: categories(&client, policy),
+            agreement: Agreement::of(&client),
             organisation: Owner { number, name: organisation.map(|organisation| organisation.name) },
             application_id: client.application,
             environment: client.environment,
             software: client.software,
+            granted_applications: client.cases.into_iter().collect(),
             apis: client.apis.into_iter().collect(),
             agreement_id: client.agreement,
             registered: client.registered,
@@ -200,6 +238,11 @@ impl From<&Fetch> for Fetched {
             certificate_sha256: fetch.certificate,
         }
     }
+}
+
+fn categories(client: &Client, policy: &Policy) -> BTreeMap<ApiName, ApiCategory> {
+    let published = client.apis.iter().filter_map(|name| policy.apis.get_key_value(name));
+    published.map(|(name, api)| (name.clone(), api.category.clone())).collect()
 }
 
 /// The pairs of a client's bundle.

@@ -53,6 +53,8 @@ use crate::store::seal::Sealer;
 const OURS: &str = "5590000005";
 const OTHERS: &str = "2021000001";
 
+type Pairs = Vec<(Label, ClientId, ShareToken)>;
+
 /// One agency with its days.
 struct Agency {
     state: PathBuf,
@@ -62,7 +64,7 @@ struct Agency {
     desk: Option<Arc<Desk>>,
     events: u64,
     /// Part 1 of the newest delivery, as it lies in the mailbox.
-    mail: Option<(Reference, Vec<(Label, ClientId, ShareToken)>)>,
+    mail: Option<(Reference, Pairs)>,
     /// Every notice that went out: on which day, what, to whom.
     told: Vec<(u64, NoticeKind, Addressee)>,
 }
@@ -151,10 +153,7 @@ impl Agency {
         };
         change(&mut requested);
         let event = self.event();
-        self.runtime.block_on(self.desk().approve(Actor::Daemon, event, requested)).map_err(|error| match error {
-            DeskError::Refused(refusal) => refusal,
-            other => panic!("{other:?}"),
-        })
+        self.runtime.block_on(self.desk().approve(Actor::Daemon, event, requested)).map_err(refusal)
     }
 
     fn reuse(&mut self, case: &str, api: &str, of: &str) -> Result<EventAnswer, ApproveRefusal> {
@@ -183,10 +182,7 @@ impl Agency {
         let order = Order { actor: Actor::Daemon, application, reason, case: None, event };
         let answer = self.runtime.block_on(self.desk().reissue(order, replaces)).map(drop);
         self.tend();
-        answer.map_err(|error| match error {
-            DeskError::Refused(refusal) => refusal,
-            other => panic!("{other:?}"),
-        })
+        answer.map_err(refusal)
     }
 
     /// What the daemon does by itself, until there is nothing left to do.
@@ -332,6 +328,11 @@ impl Agency {
         let tables: Vec<_> = views.into_iter().map(|view| view.client).collect();
         assert_eq!(tables, world.clients().values().cloned().collect::<Vec<_>>());
     }
+}
+
+fn refusal<R: std::fmt::Debug>(error: DeskError<R>) -> R {
+    let DeskError::Refused(refusal) = error else { panic!("{error:?}") };
+    refusal
 }
 
 impl Drop for Agency {

@@ -137,8 +137,10 @@ impl Paper {
     }
 }
 
-/// A table of what commands do in situations: command → situation → what happened.
-pub(super) fn written(table: &[(String, BTreeMap<usize, (String, String)>)]) -> String {
+/// What commands do in situations: each command with, by place, the situation and what happened.
+pub(super) type Answers = Vec<(String, BTreeMap<usize, (String, String)>)>;
+
+pub(super) fn written(table: &Answers) -> String {
     let mut text = String::new();
     for (command, answers) in table {
         text.push_str(command);

@@ -13,7 +13,7 @@ use super::confirm::Confirm;
 use super::expire::{Expire, Recover};
 use super::generate::Generate;
 use super::notify::{NoticeIds, NoticeOutcome, SettleNotice};
-use super::on_paper::{DAY, Paper, written};
+use super::on_paper::{Answers, DAY, Paper, written};
 use super::order::Order;
 use super::pulse::Pulse;
 use super::recipient::{Recipient, RecordRefusal};
@@ -37,8 +37,6 @@ use crate::journal::actor::Actor;
 use crate::journal::fact::{EventIdentity, Fact, ServiceStarted};
 use crate::journal::fold_table::{credential_states, issuance_states};
 use crate::store::contract::{Command, SealedShare};
-
-type Answers = Vec<(String, BTreeMap<usize, (String, String)>)>;
 
 fn case(text: &str) -> ApplicationId {
     text.parse().unwrap()

@@ -203,7 +203,7 @@ fn until(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Option<Timestam
     let date = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
     let instant = match date {
         // The last day that there is does for "without end" in many registers; it stays in the range.
-        Some(date) => millis_at_midnight(date).map(|midnight| midnight.after(day)),
+        Some(date) => midnight(date).map(|midnight| midnight.after(day)),
         None => text.parse::<jiff::Timestamp>().ok().and_then(|it| Timestamp::from_millis(it.as_millisecond())),
     };
     if instant.is_none() {
@@ -212,9 +212,10 @@ fn until(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Option<Timestam
     instant.map(Some)
 }
 
-fn millis_at_midnight(date: jiff::civil::Date) -> Option<Timestamp> {
-    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    Timestamp::from_millis(midnight.timestamp().as_millisecond())
+/// The beginning of a day in UTC, from 1970 on.
+fn midnight(date: jiff::civil::Date) -> Option<Timestamp> {
+    let since = date.duration_since(jiff::civil::date(1970, 1, 1));
+    Duration::try_from(since).ok().map(|since| Timestamp::EPOCH.after(since))
 }
 
 fn pins(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Option<BTreeSet<SpkiPin>>> {
@@ -303,5 +304,133 @@ fn replacement(fields: &mut Fields<'_>, policy: &Policy, faults: &mut Faults) ->
             let usual = u32::try_from(policy.grace.as_secs()).unwrap_or(u32::MAX);
             Some(Replacement::GraceSeconds(seconds.unwrap_or(usual)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::digest::BodyDigest;
+    use crate::domain::ids::EventKey;
+    use crate::domain::policy::{AgreementRule, Api};
+    use crate::http::problem::Fault;
+    use crate::journal::fact::EventIdentity;
+
+    fn policy(personal_mailbox: PersonalMailbox) -> Policy {
+        let api = Api {
+            category: "restricted".parse().unwrap(),
+            keys: ["oauth2".parse().unwrap()].into(),
+            environments: Environment::ALL.iter().copied().collect(),
+            agreement: AgreementRule::Production,
+            life: None,
+        };
+        Policy {
+            prefix: "ex".parse().unwrap(),
+            pickup_window: Duration::ZERO,
+            fetches_max: 1,
+            wrong_proofs_max: 1,
+            refusals_recorded_max: 1,
+            attempts_max: 1,
+            retry_first: Duration::ZERO,
+            retry_longest: Duration::ZERO,
+            grace: Duration::ZERO,
+            grace_max: Duration::ZERO,
+            personal_mailbox,
+            tells_operators: false,
+            apis: [("register".parse().unwrap(), api)].into(),
+        }
+    }
+
+    fn read_as(kind: &str, data: Value, personal: PersonalMailbox) -> Result<Wanted, Vec<Fault>> {
+        let event = EventKey { source: "/cases".parse().unwrap(), id: "e-1".parse().unwrap() };
+        let identity = EventIdentity { event, body: BodyDigest::of(b"body") };
+        let envelope = Envelope { identity, kind: kind.parse().unwrap(), data, data_pointer: "/data".to_owned() };
+        let mut faults = Faults::default();
+        let wanted = read(&envelope, &policy(personal), &mut faults);
+        wanted.filter(|_| faults.is_empty()).ok_or_else(|| faults.into_vec())
+    }
+
+    fn faults(kind: &str, data: Value) -> Vec<String> {
+        let faults = read_as(kind, data, PersonalMailbox::Refuse).unwrap_err();
+        faults.into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    fn approval(environment: &str, agreement: Option<&str>, email: &str) -> Value {
+        json!({
+            "application_id": "A-1", "environment": environment,
+            "organisation": {"number": "559000-0005", "name": "Exempel AB"},
+            "software": "Exempel", "apis": ["register"], "agreement_id": agreement,
+            "contacts": [{"email": email, "language": "sv", "role": "technical"}],
+        })
+    }
+
+    const APPROVED: &str = "tallyd.application.approved.v1";
+    const SIGNED: &str = "tallyd.agreement.signed.v1";
+
+    #[test]
+    fn an_agreement_is_required_where_the_api_needs_one() {
+        let mailbox = "api@exempel.se";
+        assert_eq!(faults(APPROVED, approval("production", None, mailbox)), ["/data/agreement_id"]);
+        for data in [approval("test", None, mailbox), approval("production", Some("AVT-1"), mailbox)] {
+            assert!(matches!(read_as(APPROVED, data, PersonalMailbox::Refuse), Ok(Wanted::Approval(_))));
+        }
+    }
+
+    #[test]
+    fn a_persons_own_mailbox_is_refused_only_where_the_agency_says_so() {
+        let data = || approval("test", None, "anna.svensson@exempel.se");
+        assert_eq!(faults(APPROVED, data()), ["/data/contacts/0/email"]);
+        for personal in [PersonalMailbox::Allow, PersonalMailbox::Warn] {
+            assert!(read_as(APPROVED, data(), personal).is_ok());
+        }
+    }
+
+    #[test]
+    fn reuse_names_the_earlier_application() {
+        let mut data = approval("test", None, "api@exempel.se");
+        data["reuse_application_id"] = json!("A-0");
+        let Ok(Wanted::Approval(requested)) = read_as(APPROVED, data.clone(), PersonalMailbox::Warn) else {
+            panic!("it is read");
+        };
+        assert_eq!(requested.reuse, Some("A-0".parse().unwrap()));
+        data["reuse_application_id"] = json!(7);
+        assert_eq!(faults(APPROVED, data), ["/data/reuse_application_id"]);
+    }
+
+    #[test]
+    fn an_agreement_is_valid_to_the_end_of_its_last_day() {
+        let until = |text: Option<&str>| {
+            let data = json!({
+                "agreement_id": "AVT-1", "organisation": {"number": "5590000005"}, "valid_until": text,
+            });
+            match read_as(SIGNED, data, PersonalMailbox::Warn) {
+                Ok(Wanted::Agreement(event)) => event.change,
+                other => panic!("{other:?}"),
+            }
+        };
+        let signed = |text: &str| AgreementChange::Signed { until: Some(text.parse().unwrap()) };
+        assert_eq!(until(None), AgreementChange::Signed { until: None });
+        assert_eq!(until(Some("2027-12-31")), signed("2028-01-01T00:00:00.000Z"));
+        assert_eq!(until(Some("2027-12-31T12:00:00+01:00")), signed("2027-12-31T11:00:00.000Z"));
+        assert_eq!(until(Some("9999-12-31")), AgreementChange::Signed { until: Some(Timestamp::LAST) });
+        for wrong in ["2027-02-30", "2027", "tomorrow", "", "1969-12-31", "2027-12-31 12:00"] {
+            let data = json!({
+                "agreement_id": "AVT-1", "organisation": {"number": "5590000005"}, "valid_until": wrong,
+            });
+            assert_eq!(faults(SIGNED, data), ["/data/valid_until"], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_ended_agreement_has_no_other_field() {
+        let ended = "tallyd.agreement.ended.v1";
+        let mut data = json!({"agreement_id": "AVT-1", "organisation": {"number": "5590000005"}});
+        let read = read_as(ended, data.clone(), PersonalMailbox::Warn);
+        assert!(matches!(read, Ok(Wanted::Agreement(event)) if event.change == AgreementChange::Ended));
+        data["valid_until"] = json!("2027-12-31");
+        assert_eq!(faults(ended, data), ["/data/valid_until"]);
+        assert_eq!(faults(ended, json!({})), ["/data/agreement_id", "/data/organisation"]);
     }
 }
