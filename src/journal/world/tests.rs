@@ -1,0 +1,159 @@
+//! What no single client can see: order, and ids that are given out once.
+
+use super::*;
+use crate::domain::digest::BodyDigest;
+use crate::domain::issuance::Replacement;
+use crate::domain::notice::NoticeKind;
+use crate::journal::fact::{Epoch, IssuanceOpened, JournalOpened, Nothing, NoticeQueued, Ordered};
+use crate::journal::sample::{History, ORIGIN};
+
+/// Two clients, each with a version on its way.
+fn history() -> (History, Client, Client) {
+    let mut history = History::new(3);
+    let [one, other] = [history.approve(), history.approve()];
+    for application in [&one, &other] {
+        let client = history.world.clients()[application].clone();
+        history.generate(&client);
+    }
+    let clients = history.world.clients();
+    let pair = (clients[&one].clone(), clients[&other].clone());
+    (history, pair.0, pair.1)
+}
+
+fn refuse(history: &History, entry: &Entry) -> &'static str {
+    let mut world = history.world.clone();
+    let why = world.apply(entry).unwrap_err().why;
+    assert_eq!(world, history.world, "a misfit left something behind");
+    why
+}
+
+fn refused(history: &History, subject: Subject, fact: Fact) -> &'static str {
+    refuse(history, &history.entry(subject, fact))
+}
+
+/// The fact of that kind that this history has last.
+fn last<T>(history: &History, pick: impl Fn(&Fact) -> Option<T>) -> T {
+    history.entries.iter().rev().find_map(|entry| pick(&entry.fact)).unwrap()
+}
+
+fn approval(history: &History) -> ApprovalAccepted {
+    last(history, |fact| if let Fact::ApprovalAccepted(data) = fact { Some((**data).clone()) } else { None })
+}
+
+fn generation(history: &History) -> CredentialGenerated {
+    last(history, |fact| if let Fact::CredentialGenerated(data) = fact { Some(data.clone()) } else { None })
+}
+
+fn new_order(seed: u64) -> IssuanceId {
+    IssuanceId::new(Timestamp::from_millis(0).unwrap(), &crate::domain::dice::Dice::new(seed)).unwrap()
+}
+
+#[test]
+fn order_and_time_go_forward_and_the_first_entry_opens() {
+    let (history, client, _) = history();
+    let subject = Subject::of_credential(&client, &client.credentials[&1]);
+    let fits = history.entry(subject, Fact::MailAccepted(Nothing {}));
+    assert!(history.world.clone().apply(&fits).is_ok());
+    for seq in [fits.seq - 1, fits.seq + 1] {
+        assert_eq!(refuse(&history, &Entry { seq, ..fits.clone() }), "its number does not follow the one before it");
+    }
+    let time = Timestamp::from_millis(history.world.latest().unwrap().millis() - 1).unwrap();
+    assert_eq!(refuse(&history, &Entry { time, ..fits.clone() }), "its time lies before the entry before it");
+    let misplaced = Entry { subject: Subject::Service {}, ..fits.clone() };
+    assert_eq!(refuse(&history, &misplaced), "the fact does not fit its subject");
+    let opened = JournalOpened { origin: ORIGIN.to_owned(), software: "tallyd 0.1.0".to_owned() };
+    let again = refused(&history, Subject::Service {}, Fact::JournalOpened(opened));
+    assert_eq!(again, "a journal is opened once, by its first entry");
+    let first = Entry { seq: 0, ..fits };
+    assert_eq!(World::new().apply(&first).unwrap_err().why, "a journal is opened once, by its first entry");
+}
+
+#[test]
+fn client_ids_orders_and_events_are_given_out_once() {
+    let (history, client, _) = history();
+    let stolen = approval(&history);
+    let accept = |data: &ApprovalAccepted, issuance| {
+        let subject = Subject::Issuance { application: "A-9".parse().unwrap(), issuance };
+        refused(&history, subject, Fact::ApprovalAccepted(Box::new(data.clone())))
+    };
+    assert_eq!(accept(&stolen, new_order(1)), "a client id is given out twice");
+    let mut fresh = stolen;
+    fresh.keys = [("x".parse().unwrap(), "ex-test-aaaaaaaaaaaaaaaaaaaa".parse().unwrap())].into();
+    assert_eq!(accept(&fresh, client.issuance.id), "an order's id is given out twice");
+    assert_eq!(accept(&fresh, new_order(1)), "an event is accepted twice");
+    fresh.keys.insert("y".parse().unwrap(), "ex-test-aaaaaaaaaaaaaaaaaaaa".parse().unwrap());
+    assert_eq!(accept(&fresh, new_order(1)), "a client id is given out twice");
+}
+
+#[test]
+fn an_order_is_opened_under_an_id_of_its_own() {
+    let (history, client, other) = history();
+    let of = |issuance| Subject::Issuance { application: client.application.clone(), issuance };
+    let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None };
+    let taken = refused(&history, of(other.issuance.id), Fact::ReissueOrdered(ordered));
+    assert_eq!(taken, "an order's id is given out twice");
+    let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First });
+    assert_eq!(refused(&history, of(other.issuance.id), opened()), "an order's id is given out twice");
+    assert_eq!(refused(&history, of(client.issuance.id), opened()), "an order is opened while another is under way");
+}
+
+#[test]
+fn references_messages_and_epochs_are_given_out_once() {
+    let (mut history, client, _) = history();
+    let application = history.approve();
+    let third = history.world.clients()[&application].clone();
+    let taken = client.credentials[&1].reference;
+    let generate = |history: &History, reference, change: &dyn Fn(&mut CredentialGenerated)| {
+        let mut data = generation(history);
+        data.message_id = MessageId::new(data.window_ends, &crate::domain::dice::Dice::new(8)).unwrap();
+        change(&mut data);
+        let (application, issuance) = (third.application.clone(), third.issuance.id);
+        let subject = Subject::Credential { application, issuance, version: 1, reference };
+        refused(history, subject, Fact::CredentialGenerated(data))
+    };
+    let free = "0000-0000".parse().unwrap();
+    let message = generation(&history).message_id;
+    assert_eq!(generate(&history, taken, &|_| ()), "a delivery reference is given out twice");
+    assert_eq!(generate(&history, free, &|data| data.message_id = message), "a Message-ID is given out twice");
+    let closed = "a share is sealed in an epoch that is not open";
+    assert_eq!(generate(&history, free, &|data| data.epoch = 2), closed);
+    // As after a crash between the entry and the deed.
+    history.add(Subject::Service {}, Fact::EpochOpened(Epoch { epoch: 1 }));
+    history.add(Subject::Service {}, Fact::EpochDestroyed(Epoch { epoch: 1 }));
+    history.add(Subject::Service {}, Fact::EpochDestroyed(Epoch { epoch: 1 }));
+    assert_eq!(generate(&history, free, &|_| ()), closed);
+    let epoch = |fact| refused(&history, Subject::Service {}, fact);
+    let again = "an epoch's number does not lie after the ones before it";
+    assert_eq!(epoch(Fact::EpochOpened(Epoch { epoch: 1 })), again);
+    assert_eq!(epoch(Fact::EpochDestroyed(Epoch { epoch: 7 })), "an epoch is destroyed that was never opened");
+}
+
+#[test]
+fn a_notice_is_queued_once_among_all_clients_and_to_a_contact() {
+    let (mut history, client, other) = history();
+    let id = NoticeId::new(Timestamp::from_millis(0).unwrap(), &crate::domain::dice::Dice::new(8)).unwrap();
+    let queued = |contact| {
+        let notices = [(id, contact)].into();
+        Fact::NoticeQueued(NoticeQueued { what: NoticeKind::Delivered, notices, operators: None })
+    };
+    let subject = |client: &Client| Subject::of_credential(client, &client.credentials[&1]);
+    let strange = refused(&history, subject(&client), queued(other.contacts[0].id));
+    assert_eq!(strange, "a notice goes to somebody who is no contact");
+    history.add(subject(&client), queued(client.contacts[0].id));
+    let twice = refused(&history, subject(&other), queued(other.contacts[0].id));
+    assert_eq!(twice, "a notice is queued twice");
+}
+
+#[test]
+fn a_conflict_is_with_an_event_that_was_accepted() {
+    let (history, ..) = history();
+    let seen = history.world.events().values().next().cloned().unwrap();
+    let conflict = |first, second| {
+        let data = EventConflicted { event: seen.key.clone(), first, second };
+        history.world.clone().apply(&history.entry(Subject::Service {}, Fact::EventConflicted(data))).is_ok()
+    };
+    let another = BodyDigest::of(b"another body");
+    assert!(conflict(seen.body, another));
+    assert!(!conflict(another, seen.body));
+    assert!(!conflict(seen.body, seen.body));
+}
