@@ -88,7 +88,7 @@ fn show_tells_one_client_and_its_timeline() {
      VERSION  REFERENCE  STATE   GENERATED            PICK UP UNTIL        FETCHED
      1        REFERENCE  mailed  YYYY-MM-DD HH:MM:SS  YYYY-MM-DD HH:MM:SS  0
 
-    3  YYYY-MM-DD HH:MM:SS  approval.accepted       A-2026-1  by sender case-system  body=DIGEST environment=test needs_agreement=false software=Handläggaren
+    3  YYYY-MM-DD HH:MM:SS  approval.accepted       A-2026-1  by sender case-system  body=DIGEST environment=test software=Handläggaren
     4  YYYY-MM-DD HH:MM:SS  issuance.opened         A-2026-1  by sender case-system  replaces=first
     5  YYYY-MM-DD HH:MM:SS  credential.generated    A-2026-1 v1 REFERENCE  by daemon  epoch=1 message_id=UUID window_ends=YYYY-MM-DDTHH:MM:SS.sssZ
     6  YYYY-MM-DD HH:MM:SS  mail.accepted           A-2026-1 v1 REFERENCE  by daemon
