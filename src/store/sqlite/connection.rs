@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::queries::Reader;
 use super::schema::{self, APPLICATION_ID};
@@ -110,12 +110,21 @@ impl OpenError {
             Self::Unfit { path, .. } => format!("chmod 0600 {}, and see that it is a regular file", path.display()),
             Self::Foreign { .. } => "name the right state directory in the configuration".to_owned(),
             Self::Setting { .. } => "use a local file system that supports shared memory maps and locks".to_owned(),
-            Self::Corrupt(_) => "keep the files for examination and restore the newest backup".to_owned(),
+            Self::Corrupt(_) => RESTORE.to_owned(),
+            // Damage in some places is met before the check for it has come there.
+            Self::Sql(error) if is_damage(error) => RESTORE.to_owned(),
             Self::SchemaNewer { .. } => "run the newer program that last used it".to_owned(),
             Self::SchemaChanged { .. } => "run the program that made it; this build was altered".to_owned(),
             Self::Sql(_) => "see that nothing else has it open and that the disk is writable and not full".to_owned(),
         }
     }
+}
+
+/// What to do about damage.
+const RESTORE: &str = "keep the files for examination and restore the newest backup";
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Makes an empty database in the state directory. It must not be there.
