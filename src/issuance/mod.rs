@@ -24,8 +24,9 @@ pub mod service;
 pub mod settle;
 
 #[cfg(test)]
-mod model;
 mod life;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod on_paper;
 #[cfg(test)]

@@ -70,7 +70,10 @@ impl Play {
                 self.submit(world, action, refusal);
             }
             Action::ConfirmRightly(version) | Action::ConfirmWrongly(version) => self.confirm(world, action, version),
-            Action::Expire => drop(self.submit(world, action, &Expire { application: self.application() })),
+            Action::Expire => {
+                let (notices, policy) = (self.notices(), Arc::clone(&self.script.policy));
+                self.submit(world, action, &Expire { application: self.application(), notices, policy });
+            }
             Action::Tick => world.let_time_pass(),
             Action::Crash => world.go_down(),
             Action::Stop => {
@@ -305,7 +308,8 @@ fn hear(world: &mut World, id: &'static str, body: &'static str, answer: &EventA
     let told = match answer {
         EventAnswer::Accepted { issuance, .. } => Some(told(issuance, false)),
         EventAnswer::AlreadyIssued { issuance, .. } => Some(told(issuance, true)),
-        EventAnswer::Conflict => None,
+        // No event of the model's grants anything or is about an agreement.
+        EventAnswer::Reused { .. } | EventAnswer::Recorded | EventAnswer::Conflict => None,
     };
     let kept = match (world.outside.answers.get(id), told) {
         (None, Some(told)) => {

@@ -20,7 +20,7 @@ use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, EventK
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::name::Name;
 use crate::domain::organisation::Party;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{PersonalMailbox, Policy};
 use crate::domain::reference::Reference;
 use crate::domain::secret::ClientSecret;
 use crate::domain::time::Timestamp;
@@ -201,6 +201,9 @@ impl Script {
             keys: approval.keys.clone(),
             contacts: approval.contact_references(),
             agreement: None,
+            needs_agreement: false,
+            agreed: None,
+            cases: Default::default(),
             pins: approval.pins.clone(),
             registered: NOW,
             last_version,
@@ -245,6 +248,8 @@ fn policy() -> Policy {
         retry_longest: TICK * 5 / 4,
         grace: TICK,
         grace_max: 2 * TICK,
+        personal_mailbox: PersonalMailbox::Allow,
+        tells_operators: false,
         apis: BTreeMap::new(),
     }
 }
@@ -270,6 +275,7 @@ fn approval() -> Approval {
         keys: [("oauth2".parse().unwrap(), ClientId::generate(&prefix, environment, &Dice::new(8)).unwrap())].into(),
         contacts: vec![Contact { reference: technical, email: "api@exempel.se".parse().unwrap() }],
         agreement: None,
+        needs_agreement: false,
         pins: Default::default(),
     }
 }

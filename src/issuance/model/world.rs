@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::entry::Entry;
 use crate::journal::fact::Fact;
-use crate::journal::fold::{self, SeenEvent, Slice};
+use crate::journal::fold::{self, Outcome, SeenEvent, Slice};
 use crate::journal::subject::Subject;
 use crate::store::contract::{Find, Loaded, Scope};
 
@@ -124,7 +124,7 @@ impl World {
         };
         let client = self.client.as_deref().filter(|_| found).cloned();
         let event = scope.event.as_ref().and_then(|key| self.events.get(key)).cloned();
-        Loaded { slice: Slice { client, event }, named, ..Loaded::default() }
+        Loaded { slice: Slice { client, event, agreement: None }, named, ..Loaded::default() }
     }
 
     /// Folds a decision into the state it was made on and keeps it; a misfit changes nothing, as in the writer.
@@ -156,7 +156,8 @@ impl World {
 
     /// The versions that a gateway accepts now.
     pub(super) fn verifying(&self) -> impl Iterator<Item = &Credential> {
-        self.credentials().filter(|credential| credential.state.verifies(NOW))
+        let verifies = |client: &Client, it: &Credential| client.verifies(it, NOW);
+        self.credentials().filter(move |it| self.client.as_deref().is_some_and(|client| verifies(client, it)))
     }
 
     /// The order that is under way.
@@ -180,6 +181,8 @@ impl World {
         }
         for credential in client.credentials.values_mut() {
             credential.window_ends = nearer(credential.window_ends);
+            // The window's half lies between the two.
+            credential.generated = credential.generated.before(TICK);
             if let CredentialState::Retiring { until } = &mut credential.state {
                 *until = nearer(*until);
             }
@@ -205,7 +208,7 @@ impl World {
         self.couriers.sort();
     }
 
-    fn keep(&mut self, Slice { client, event }: Slice) {
+    fn keep(&mut self, Slice { client, event, agreement: _ }: Slice) {
         if let Some(event) = event {
             Arc::make_mut(&mut self.events).insert(event.key.clone(), event);
         }
@@ -261,7 +264,13 @@ impl World {
     fn feed(&self, state: &mut impl Hasher) {
         (self.up, &self.finals, self.orders, self.couriers, &self.outside, self.misfit).hash(state);
         for event in self.events.values() {
-            let SeenEvent { key, body, application: _, issuance, already_issued } = event;
+            let SeenEvent { key, body, outcome } = event;
+            let (issuance, already_issued) = match outcome {
+                Outcome::Ordered(answered) => (Some(answered.issuance), false),
+                Outcome::AlreadyIssued(answered) => (Some(answered.issuance), true),
+                // No event of the model's grants anything or is about an agreement.
+                Outcome::Reused(_) | Outcome::Recorded => (None, false),
+            };
             (key, body, issuance, already_issued).hash(state);
         }
         let Some(client) = self.client.as_deref() else { return };
@@ -278,6 +287,9 @@ impl World {
             keys: _,
             contacts: _,
             agreement: _,
+            needs_agreement: _,
+            agreed: _,
+            cases: _,
             pins: _,
             registered: _,
             // Empty between decisions.
@@ -315,11 +327,18 @@ fn feed_credential(credential: &Credential, to: &mut impl Hasher) {
         reference: _,
         message_id: _,
         keys: _,
+        // The model's API gives no life.
+        life_ends: _,
+        told_days: _,
+        reminded,
         generated: _,
     } = credential;
     (version, issuance, state.as_str(), refusals).hash(to);
     match state {
-        CredentialState::Generated | CredentialState::Mailed => (window_ends, fetches, wrong_proofs).hash(to),
+        CredentialState::Generated | CredentialState::Mailed => {
+            let half_over = credential.window_half() <= NOW;
+            (window_ends, half_over, reminded, fetches, wrong_proofs).hash(to);
+        }
         CredentialState::Retiring { until } => until.hash(to),
         // What was counted on the way is done with.
         CredentialState::Active { since: _ } => {}
