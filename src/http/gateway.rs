@@ -91,8 +91,10 @@ fn basic(value: &str) -> Option<(ClientId, ClientSecret)> {
     if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > BASIC_MAX {
         return None;
     }
-    let mut buffer = Zeroizing::new([0_u8; BASIC_MAX]);
-    let decoded = Base64::decode(encoded.trim(), buffer.as_mut_slice()).ok()?;
+    let encoded = encoded.trim();
+    // As large as it must be and no larger: wiping it is a good part of what a check costs.
+    let mut buffer = Zeroizing::new(vec![0_u8; encoded.len().div_ceil(4) * 3]);
+    let decoded = Base64::decode(encoded, buffer.as_mut_slice()).ok()?;
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     let client_id = form_decoded(decoded.get(..colon)?)?;
     let secret = form_decoded(decoded.get(colon + 1..)?)?;
