@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::Harness;
 use crate::harness::approval::Approval;
+use crate::harness::{Harness, SOON};
 use crate::process::Process;
 use crate::sink::Behaviour;
 
@@ -44,10 +45,11 @@ fn a_storm_of_signals_changes_nothing() {
     let harness = at_rest();
     let mut daemon = Process::behind(&harness, &["env"]);
     assert!(daemon.ready(&harness));
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            let until = Instant::now() + SOON;
+            while !over.load(Ordering::Relaxed) && Instant::now() < until {
                 for signal in [Signal::HUP, Signal::PIPE, Signal::XFSZ, Signal::URG, Signal::CHILD] {
                     daemon.signal(signal);
                 }
@@ -57,7 +59,7 @@ fn a_storm_of_signals_changes_nothing() {
         for _ in 0..3 {
             harness.issue(&Approval::new());
         }
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        over.store(true, Ordering::Relaxed);
     });
     assert!(daemon.stop().success());
 }
