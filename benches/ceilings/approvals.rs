@@ -30,12 +30,12 @@ const TABLES: [(&str, &str); 7] = [
     ("entry", "seq, application, bytes"),
     (
         "client",
-        "number, application, environment, party, software, apis, contacts, agreement, pins, registered, \
+        "number, application, environment, party, software, apis, contacts, agreement, needs_agreement, agreed, agreed_as_of, cases, pins, registered, \
          last_version, issuance, next_attempt, next_deadline",
     ),
     ("client_key", "application, label, client_id"),
     ("issuance", "number, id, application, state, version, not_before, cause, replaces, opened, changed, attempts"),
-    ("event", "source, id, body, application, issuance, already_issued"),
+    ("event", "source, id, body, outcome, application, issuance"),
     ("contact", "id, application, email"),
     ("organisation", "party, number, name"),
 ];

@@ -24,7 +24,7 @@ const STAND_IN: &[u8] = b"OPTIONS * HTTP/1.1\r\nhost: refused\r\n\r\n";
 pub(super) const STAND_IN_PATH: &str = "*";
 /// After the answer to a message that was not read to its end, so much more is read and thrown away, for so long: closing
 /// with unread bytes makes TCP reset the connection, and the client would never see the answer (RFC 9112, section 9.6).
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+const LINGER_BYTES_MAX: usize = 2 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// What stream and service of one connection tell each other.
