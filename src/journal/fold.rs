@@ -3,6 +3,7 @@
 //! The writer applies what was just decided; the auditor applies what was found. An entry that does not fit the state
 //! before it is a misfit, and never half applied.
 
+mod notices;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::entry::Entry;
 use super::fact::{
     ApprovalAccepted, CredentialActivated, CredentialGenerated, EventIdentity, Fact, IssuanceOpened, IssuanceQueued,
-    NoticeQueued, Ordered,
+    Ordered,
 };
 use super::subject::Subject;
 use crate::domain::agreement::{Agreement, AgreementState};
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::BodyDigest;
-use crate::domain::ids::{ApplicationId, EventKey, IssuanceId, NoticeId};
+use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
-use crate::domain::notice::{Addressee, Notice, NoticeState};
+use crate::domain::notice::NoticeState;
 
 /// The part of the state that one decision is made on: at most one client, one event and one agreement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -156,15 +157,7 @@ impl Applied<'_> {
             Fact::NoticeQueued(data) => self.queue_notices(data),
             Fact::NoticeAccepted(data) => self.move_notice(data.notice, NoticeState::Sent),
             Fact::NoticeDropped(data) => self.move_notice(data.notice, NoticeState::Dropped),
-            Fact::NoticeDeferred(data) => {
-                let not_before = data.not_before;
-                if self.notice(data.notice)?.attempts.checked_add(1) != Some(data.attempts) {
-                    return Err("a count is out of step");
-                }
-                self.move_notice(data.notice, NoticeState::Queued { not_before })?;
-                self.notice(data.notice)?.attempts = data.attempts;
-                Ok(())
-            }
+            Fact::NoticeDeferred(data) => self.defer_notice(data),
         }
     }
 
@@ -367,38 +360,6 @@ impl Applied<'_> {
         Ok(())
     }
 
-    fn queue_notices(&mut self, data: &NoticeQueued) -> Fit {
-        let Subject::Credential { reference, .. } = self.entry.subject else {
-            return Err("a notice about nothing");
-        };
-        let not_before = self.entry.time;
-        self.credential()?;
-        let client = self.client()?;
-        let to_contacts = data.notices.iter().map(|(id, contact)| (*id, Addressee::Contact(*contact)));
-        let to_all = to_contacts.chain(data.operators.map(|id| (id, Addressee::Operators)));
-        let twice = data.operators.is_some_and(|id| data.notices.contains_key(&id));
-        if twice || to_all.clone().any(|(id, _)| client.notices.contains_key(&id)) {
-            return Err("a notice is queued twice");
-        }
-        if data.notices.values().any(|id| !client.contacts.iter().any(|contact| contact.id == *id)) {
-            return Err("a notice goes to somebody who is no contact");
-        }
-        for (id, to) in to_all {
-            let state = NoticeState::Queued { not_before };
-            client.notices.insert(id, Notice { id, what: data.what, to, reference, attempts: 0, state });
-        }
-        Ok(())
-    }
-
-    fn move_notice(&mut self, id: NoticeId, to: NoticeState) -> Fit {
-        let notice = self.notice(id)?;
-        if !matches!(notice.state, NoticeState::Queued { .. }) {
-            return Err("a notice changes that is done with");
-        }
-        notice.state = to;
-        Ok(())
-    }
-
     fn move_issuance(&mut self, to: IssuanceState) -> Fit {
         let changed = self.entry.time;
         let issuance = self.issuance()?;
@@ -470,10 +431,6 @@ impl Applied<'_> {
         } else {
             Err("the version does not await pickup")
         }
-    }
-
-    fn notice(&mut self, id: NoticeId) -> Result<&mut Notice, &'static str> {
-        self.client()?.notices.get_mut(&id).ok_or("the notice does not exist")
     }
 }
 
