@@ -47,7 +47,7 @@ fn make(config: &Config, random: &SystemRandomness) -> Result<Made, Refused> {
     Store::create(state.path(), random)?;
     Sealer::create(state.path())?;
     let origin = config.journal.origin.as_str().to_owned();
-    let store = Store::open(state.path(), journal, Arc::new(SystemClock), Box::new(|_| {}))?;
+    let store = Store::open(state.path(), journal, Arc::new(SystemClock), Arc::new(|_| {}))?;
     let opened = Fact::JournalOpened(JournalOpened { origin, software: SOFTWARE.to_owned() });
     let noted = store.submit_blocking(Note { actor: Actor::Daemon, fact: opened });
     store.stop();

@@ -64,9 +64,9 @@ pub fn serve(config: &Config) -> Result<(), Refused> {
 
 async fn run(config: &Config) -> Result<(), Refused> {
     let (fatal, store_failed) = watch::channel(None::<String>);
-    let on_fatal = Box::new(move |fault: &crate::store::Fault| {
+    let on_fatal = Arc::new(move |fault: &crate::store::Fault| {
         tracing::error!(%fault, "the state is not certain any more; the daemon stops and recovers at the next start");
-        fatal.send_replace(Some(fault.to_string()));
+        fatal.send_if_modified(|first| first.is_none() && first.replace(fault.to_string()).is_none());
     });
     let relay = relay(config)?;
     let state = OpenState::open(config, on_fatal)?;

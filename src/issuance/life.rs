@@ -90,7 +90,7 @@ impl Agency {
     fn start(&mut self) {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let random: Arc<dyn Randomness> = Arc::clone(&self.dice) as _;
-        let on_fatal = Box::new(|fault: &crate::store::Fault| panic!("{fault}"));
+        let on_fatal = Arc::new(|fault: &crate::store::Fault| panic!("{fault}"));
         self.desk = Some(Arc::new(Desk {
             store: Store::open(&self.state, signing_key(), Arc::clone(&clock), on_fatal).unwrap(),
             sealer: Arc::new(Sealer::open(&self.state, SecretBox::new(Box::new([3; 32]))).unwrap()),

@@ -24,7 +24,7 @@ impl Archive {
         let mut answer = None;
         self.0.with(&mut |queries| {
             answer = question.take().map(|question| question(queries));
-        });
+        })?;
         answer.unwrap_or_else(|| Err(super::reader::cannot_ask("the database gave no view")))
     }
 }

@@ -65,7 +65,10 @@ pub trait Backend: Send + 'static {
 /// The reading side of a database, on a connection of its own.
 pub trait Reading: Send + 'static {
     /// Calls `body` on one consistent view of the tables.
-    fn with(&mut self, body: &mut dyn FnMut(&mut dyn Queries));
+    ///
+    /// # Errors
+    /// The view could not be begun or ended. `body` was called all the same.
+    fn with(&mut self, body: &mut dyn FnMut(&mut dyn Queries)) -> Result<(), Fault>;
 }
 
 /// Where the journal stands.

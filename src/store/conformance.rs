@@ -153,7 +153,7 @@ impl<K: Kind + 'static> Bench<K> {
         let (inner, reading) = K::open(self.scratch.path());
         let sabotage = Arc::clone(&self.sabotage);
         let backend = Sabotaged::<K> { inner, sabotage: Arc::clone(&sabotage) };
-        let on_fatal = Box::new(move |_: &Fault| {
+        let on_fatal = Arc::new(move |_: &Fault| {
             sabotage.fatal.fetch_add(1, Ordering::SeqCst);
         });
         let clock = Arc::clone(&self.clock);

@@ -138,8 +138,9 @@ impl Store {
             due: Due::with_erasure(),
             trouble: None,
         };
-        let reader = Some(spawn("tallyd-reader", move || reader::run(reading, &asked))?);
-        let writer = Some(spawn("tallyd-writer", move || writer.run(queue, on_fatal))?);
+        let told = Arc::clone(&on_fatal);
+        let reader = Some(spawn("tallyd-reader", move || reader::run(reading, asked, &told))?);
+        let writer = Some(spawn("tallyd-writer", move || writer.run(queue, &on_fatal))?);
         let threads = Mutex::new(Threads { reader, writer });
         let shared = Shared { commands, questions, index, head, threads };
         Ok(Self { shared: Arc::new(shared) })
@@ -218,8 +219,11 @@ impl Store {
     {
         let (reply, answer) = oneshot::channel();
         let question = Question::Ask(Box::new(move |queries: &mut dyn Queries| {
+            let answer = ask(queries);
+            let fatal = answer.as_ref().err().and_then(ReadError::fatal);
             // Whoever asked may have hung up.
-            let _ = reply.send(ask(queries));
+            let _ = reply.send(answer);
+            fatal
         }));
         match self.shared.questions.try_send(question) {
             Ok(()) => Ok(answer),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::backend::Fault;
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::contact::Contact;
@@ -87,6 +88,9 @@ pub enum ReadError {
     /// Now; later perhaps.
     #[error("the database cannot be read now: {0}")]
     Unavailable(String),
+    /// An error of the disk, or a corrupt page: the state of the files is unknown. The store stops.
+    #[error("the database cannot be read: {0}")]
+    Fatal(String),
     /// A row holds what it cannot hold.
     #[error("damaged row in table {table}: {what}")]
     Damaged {
@@ -95,6 +99,25 @@ pub enum ReadError {
         /// The column or the rule.
         what: String,
     },
+}
+
+impl ReadError {
+    /// The fault of the whole store that this is, if it is one.
+    pub fn fatal(&self) -> Option<Fault> {
+        match self {
+            Self::Fatal(cause) => Some(Fault::Fatal(cause.clone())),
+            Self::Unavailable(_) | Self::Damaged { .. } => None,
+        }
+    }
+}
+
+impl From<Fault> for ReadError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Fatal(cause) => Self::Fatal(cause),
+            Fault::Unavailable { .. } => Self::Unavailable(fault.to_string()),
+        }
+    }
 }
 
 /// Who has an agreement to follow.

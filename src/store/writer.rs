@@ -45,9 +45,9 @@ pub(super) enum Message {
     Stop,
 }
 
-/// What is called, once and on the writer's thread, when the state of the disk is unknown. It must make the process
-/// end with a failure; recovery is at the next start.
-pub type OnFatal = Box<dyn FnOnce(&Fault) + Send>;
+/// What is called when the state of the disk is unknown: by the writer, by the reader, or by both, once each and on its
+/// own thread. It must make the process end with a failure; recovery is at the next start.
+pub type OnFatal = Arc<dyn Fn(&Fault) + Send + Sync>;
 
 /// The writer with all it works on.
 pub(super) struct Writer<B> {
@@ -83,7 +83,7 @@ impl Due {
 
 impl<B: Backend> Writer<B> {
     /// Runs until it is told to stop, until nobody is left who could submit, or until a fatal fault.
-    pub(super) fn run(mut self, queue: Receiver<Message>, on_fatal: OnFatal) {
+    pub(super) fn run(mut self, queue: Receiver<Message>, on_fatal: &OnFatal) {
         // A panic in the thread that owns the database leaves its state unknown as well.
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.serve(&queue)));
         let outcome = outcome.unwrap_or_else(|_| Err(Fault::Fatal("the writer panicked".to_owned())));

@@ -18,6 +18,7 @@ use crate::store::backend::{Backend, Change, ClientChange, Fault, Write};
 use crate::store::contract::{SubmitError, Unavailable};
 use crate::store::fence::FenceError;
 use crate::store::handle::{StartError, Store};
+use crate::store::queries::ReadError;
 
 pub(super) fn one_refused_entry_fails_only_its_command_and_succeeds_after_repair<K: Kind + 'static>() {
     let bench = Bench::<K>::new("trigger");
@@ -106,6 +107,19 @@ pub(super) fn a_fatal_fault_stops_the_store_and_is_told_once<K: Kind + 'static>(
     assert_eq!(bench.entries().len(), 2);
     bench.yes(steps::service());
     assert_eq!(bench.sabotage.fatal.load(Ordering::SeqCst), 1);
+}
+
+pub(super) fn a_fatal_fault_of_the_reader_is_told_and_a_damaged_row_is_not<K: Kind + 'static>() {
+    let bench = Bench::<K>::new("reading");
+    let damaged = || ReadError::Damaged { table: "client", what: "environment".to_owned() };
+    assert_eq!(bench.store().read_blocking(move |_| Err::<(), _>(damaged())), Err(damaged()));
+    assert!(bench.store().read_blocking(|queries| queries.checkpoint()).is_ok());
+    assert_eq!(bench.sabotage.fatal.load(Ordering::SeqCst), 0);
+    let fatal = || ReadError::Fatal("disk I/O error".to_owned());
+    assert_eq!(bench.store().read_blocking(move |_| Err::<(), _>(fatal())), Err(fatal()));
+    bench.until("the call", |bench| bench.sabotage.fatal.load(Ordering::SeqCst) == 1);
+    let after = bench.store().read_blocking(|queries| queries.checkpoint());
+    assert!(matches!(after, Err(ReadError::Unavailable(_))), "{after:?}");
 }
 
 pub(super) fn a_replaced_database_is_noticed<K: Kind + 'static>() {
@@ -197,6 +211,6 @@ pub(super) fn another_signing_key_is_refused<K: Kind + 'static>() {
     let (backend, reading) = K::open(bench.scratch.path());
     let other = SigningKey::from_seed("journal.exempel.se".parse().unwrap(), &[4; 32]).unwrap();
     let clock = Arc::clone(&bench.clock);
-    let started = Store::start(backend, reading, bench.scratch.path(), other, clock, Box::new(|_| {}));
+    let started = Store::start(backend, reading, bench.scratch.path(), other, clock, Arc::new(|_| {}));
     assert!(matches!(started.map(drop), Err(StartError::Checkpoint(_))));
 }

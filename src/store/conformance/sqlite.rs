@@ -81,6 +81,7 @@ conforms!(
     faults::a_full_disk_is_told_and_passes_by_itself,
     faults::a_locked_database_turns_away_and_a_full_queue_at_once,
     faults::a_fatal_fault_stops_the_store_and_is_told_once,
+    faults::a_fatal_fault_of_the_reader_is_told_and_a_damaged_row_is_not,
     faults::a_replaced_database_is_noticed,
     faults::a_decision_that_contradicts_the_state_is_turned_away_alone,
     fold::shares_leave_the_tables_and_the_files,

@@ -48,7 +48,7 @@ impl From<Failure> for Fault {
 impl From<Failure> for ReadError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Sql(error) => Self::Unavailable(error.to_string()),
+            Failure::Sql(error) => sorted(&error).into(),
             Failure::Damaged { table, what } => Self::Damaged { table, what },
         }
     }
@@ -111,6 +111,18 @@ mod tests {
             ffi::SQLITE_ERROR,
         ] {
             assert!(matches!(of(code), Fault::Fatal(_)), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_fatal_to_the_writer_is_fatal_to_the_reader_and_a_damaged_row_is_not() {
+        let read =
+            |extended| ReadError::from(Failure::Sql(rusqlite::Error::SqliteFailure(ffi::Error::new(extended), None)));
+        for code in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            assert!(read(code).fatal().is_some(), "{code}");
+        }
+        for error in [read(ffi::SQLITE_BUSY), Failure::damaged("client", "environment").into()] {
+            assert!(error.fatal().is_none(), "{error}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Params, Row};
 
-use super::fault::Failure;
+use super::fault::{Failure, sorted};
 use super::load::{self, Extent, all, first};
 use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
 use crate::domain::contact::{Contact, ContactReference};
@@ -12,7 +12,7 @@ use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, Issuan
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
-use crate::store::backend::Reading;
+use crate::store::backend::{Fault, Reading};
 use crate::store::queries::{Behind, ClientFilter, ClientView, DeliveryView, IssuanceView, Queries, ReadError};
 
 /// The connection that reads.
@@ -27,16 +27,13 @@ impl Reader {
 }
 
 impl Reading for Reader {
-    fn with(&mut self, body: &mut dyn FnMut(&mut dyn Queries)) {
-        // One transaction, so that all that is asked in `body` is of one instant. Where it cannot be begun, the
-        // first query says why.
+    fn with(&mut self, body: &mut dyn FnMut(&mut dyn Queries)) -> Result<(), Fault> {
+        // One transaction, so that all that is asked in `body` is of one instant.
         let begun = self.sql.execute_batch("BEGIN");
         body(self);
-        if begun.is_ok()
-            && let Err(error) = self.sql.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a reading transaction could not be ended");
-        }
+        // After some errors SQLite has ended it already.
+        let ended = if self.sql.is_autocommit() { Ok(()) } else { self.sql.execute_batch("ROLLBACK") };
+        begun.and(ended).map_err(|error| sorted(&error))
     }
 }
 
