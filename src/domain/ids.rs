@@ -180,6 +180,10 @@ uuid_id!(
     IssuanceId
 );
 uuid_id!(
+    /// One re-issue of many clients.
+    CampaignId
+);
+uuid_id!(
     /// One contact of one application. Stands in the journal instead of the address.
     ContactId
 );

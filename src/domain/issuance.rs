@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::IssuanceId;
+use super::ids::{CampaignId, IssuanceId};
 use super::time::Timestamp;
 use super::words::words_of;
 
@@ -23,6 +23,8 @@ pub struct Issuance {
     pub changed: Timestamp,
     /// Attempts at the relay so far.
     pub attempts: u32,
+    /// The campaign that it belongs to. Single orders are delivered before those of campaigns.
+    pub campaign: Option<CampaignId>,
 }
 
 /// Where an issuance stands (DESIGN, section 3).

@@ -144,7 +144,7 @@ impl Command for FollowAgreement {
         }
         facts.push(followed);
         if waits && in_force {
-            let opened = IssuanceOpened { replaces: client.issuance.replaces };
+            let opened = IssuanceOpened { replaces: client.issuance.replaces, campaign: None };
             facts.push((Subject::of_order(client), Fact::IssuanceOpened(opened)));
         }
         Ok(Decision { facts, enclosures: Vec::new(), answer: () })

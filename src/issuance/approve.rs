@@ -124,7 +124,8 @@ impl Approve {
             facts.push((client, Fact::AgreementFollowed(followed)));
         }
         if !approval.needs_agreement || agreement.is_some_and(|agreement| agreement.state.in_force(now)) {
-            facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First })));
+            facts
+                .push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First, campaign: None })));
         }
         Decision {
             facts,

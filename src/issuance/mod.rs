@@ -5,6 +5,8 @@
 
 pub mod agreement;
 pub mod approve;
+pub mod campaign;
+pub mod campaign_pages;
 pub mod collect;
 pub mod confirm;
 pub mod deliver;

@@ -127,7 +127,11 @@ impl Paper {
         let event = scope.event.as_ref().and_then(|key| self.world.events().get(key).cloned());
         let case_owner =
             scope.case.as_ref().and_then(|case| self.client(case)).map(|client| client.application.clone());
-        Loaded { slice: Slice { client, event, agreement }, shares: Vec::new(), fetches: Vec::new(), case_owner, named }
+        let campaign = scope.campaign.and_then(|id| self.world.campaigns().get(&id).cloned());
+        let reissued = client.as_ref().zip(scope.campaign);
+        let reissued = reissued.is_some_and(|(client, id)| self.world.has_reissued(id, &client.application));
+        let slice = Slice { client, event, agreement, campaign };
+        Loaded { slice, shares: Vec::new(), fetches: Vec::new(), case_owner, named, reissued }
     }
 
     fn apply(&mut self, actor: Actor, subject: Subject, fact: Fact) {

@@ -111,23 +111,38 @@ async fn dispatch(
     }
 }
 
-/// What is due and not out already: deliveries before notices.
+/// What is due and not out already: single deliveries first, then notices and the deliveries of campaigns in turn. So a
+/// normal approval does not wait for the ten thousand before it, and neither do the receipts of those who pick up.
 async fn look(desk: &Desk, out: &HashSet<Errand>, ahead: usize) -> VecDeque<Errand> {
     let now = desk.clock.now();
     let limit = u32::try_from(out.len() + ahead).unwrap_or(u32::MAX);
-    let found =
-        desk.read(move |queries| Ok((queries.due_issuances(now, limit)?, queries.due_notices(now, limit)?))).await;
-    match found {
-        Ok((issuances, notices)) => {
-            let deliveries = issuances.into_iter().map(|(application, id)| Errand::Deliver(application, id));
-            let notices = notices.into_iter().map(|(application, id)| Errand::Tell(application, id));
-            deliveries.chain(notices).filter(|errand| !out.contains(errand)).take(ahead).collect()
+    let found = desk.read(move |queries| {
+        let single = queries.due_issuances(now, limit)?;
+        Ok((single, queries.due_notices(now, limit)?, queries.due_in_campaigns(now, limit)?))
+    });
+    match found.await {
+        Ok((single, notices, in_campaigns)) => {
+            let deliver = |(application, id)| Errand::Deliver(application, id);
+            let tell = |(application, id)| Errand::Tell(application, id);
+            let others = in_turn(notices.into_iter().map(tell), in_campaigns.into_iter().map(deliver));
+            let due = single.into_iter().map(deliver).chain(others);
+            due.filter(|errand| !out.contains(errand)).take(ahead).collect()
         }
         Err(error) => {
             tracing::error!(%error, "the queue cannot be read");
             VecDeque::new()
         }
     }
+}
+
+/// One of each in turn, for as long as there are both.
+fn in_turn<T>(one: impl Iterator<Item = T>, other: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    let (mut one, mut other) = (one.fuse(), other.fuse());
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        if turn { one.next().or_else(|| other.next()) } else { other.next().or_else(|| one.next()) }
+    })
 }
 
 /// Whoever is still behind an agreement: a crash may have come between its change and them.

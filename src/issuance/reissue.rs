@@ -8,7 +8,7 @@ use super::notify::{NoticeIds, Told};
 use super::order::{Order, OrderRefusal, end_all, withdraw};
 use crate::domain::client::Client;
 use crate::domain::credential::{AbandonCause, EndCause};
-use crate::domain::ids::IssuanceId;
+use crate::domain::ids::{CampaignId, IssuanceId};
 use crate::domain::issuance::{CancelCause, IssuanceState, Replacement};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
@@ -78,12 +78,29 @@ impl Command for Reissue {
         if !client.is_agreed(now) {
             return Err(OrderRefusal::AgreementOver);
         }
-        Ok(self.open(client))
+        let opening = Opening {
+            order: &self.order,
+            replaces: self.replaces,
+            issuance: self.issuance,
+            notices: &self.notices,
+            campaign: None,
+        };
+        Ok(opening.of(client))
     }
 }
 
-impl Reissue {
-    fn open(&self, client: &Client) -> Decision<Reissued> {
+/// A new order that was decided on, for this client alone or with others.
+pub(super) struct Opening<'a> {
+    pub(super) order: &'a Order,
+    pub(super) replaces: Replacement,
+    pub(super) issuance: IssuanceId,
+    pub(super) notices: &'a NoticeIds,
+    pub(super) campaign: Option<CampaignId>,
+}
+
+impl Opening<'_> {
+    /// What it puts on record: whatever is under way makes room, and where it must, the old credential ends.
+    pub(super) fn of(&self, client: &Client) -> Decision<Reissued> {
         let subject = Subject::Issuance { application: client.application.clone(), issuance: self.issuance };
         let mut facts = vec![(subject.clone(), Fact::ReissueOrdered(self.order.ordered()))];
         facts.extend(withdraw(client, AbandonCause::Superseded, CancelCause::Superseded));
@@ -94,9 +111,10 @@ impl Reissue {
             Replacement::Compromised | Replacement::GraceSeconds(_) | Replacement::First => OldFate::None,
         };
         if old == OldFate::Ended {
-            facts.extend(end_all(client, EndCause::Compromised, &self.notices, Told::All));
+            facts.extend(end_all(client, EndCause::Compromised, self.notices, Told::All));
         }
-        facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: self.replaces })));
+        let opened = IssuanceOpened { replaces: self.replaces, campaign: self.campaign };
+        facts.push((subject, Fact::IssuanceOpened(opened)));
         let accepted = EventAnswer::Accepted { issuance: self.issuance, application: client.application.clone() };
         Decision { facts, enclosures: Vec::new(), answer: Reissued { event: accepted, old } }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::agreement::{AgreementChange, FollowAgreement, RecordAgreement};
 use super::approve::Approve;
+use super::campaign::{CampaignOrder, CloseCampaign, OpenCampaign, ReissueInCampaign};
 use super::collect::Collect;
 use super::confirm::Confirm;
 use super::expire::{Expire, Recover};
@@ -25,11 +26,14 @@ use super::service::Note;
 use super::settle::{Outcome, Settle};
 use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::{Approval, Organisation};
+use crate::domain::campaign::{Closing, Filter};
 use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference, Language, Role};
 use crate::domain::credential::{AbandonCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SealedDigest, SpkiPin, Verifier};
-use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, MessageId, NoticeId};
+use crate::domain::ids::{
+    ApplicationId, CampaignId, ClientId, ContactId, Environment, EventKey, IssuanceId, MessageId, NoticeId,
+};
 use crate::domain::issuance::Replacement;
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
@@ -142,6 +146,33 @@ impl Paper {
     fn reissue(&self, replaces: Replacement) -> Reissue {
         let (notices, policy) = (self.notices(), Arc::clone(&self.policy));
         Reissue { order: self.order(), replaces, issuance: self.issuance(), notices, policy }
+    }
+
+    fn open_campaign(&self, replaces: Replacement) -> OpenCampaign {
+        let (reason, policy) = ("leverantörsbyte".parse().unwrap(), Arc::clone(&self.policy));
+        let order = CampaignOrder { filter: Filter::default(), replaces, reason, case: None, limit: None };
+        OpenCampaign { actor: Actor::Daemon, campaign: self.campaign(), order, matched: 1, policy }
+    }
+
+    /// The newest one, or one to be.
+    fn campaign(&self) -> CampaignId {
+        let open = self.world.campaigns().keys().next_back().copied();
+        open.unwrap_or_else(|| CampaignId::new(self.now, &*self.dice).unwrap())
+    }
+
+    fn reach(&self) -> ReissueInCampaign {
+        let (campaign, issuance, notices) = (self.campaign(), self.issuance(), self.notices());
+        ReissueInCampaign { actor: Actor::Daemon, campaign, application: own(), issuance, notices }
+    }
+
+    fn close_campaign(&self, outcome: Closing) -> CloseCampaign {
+        CloseCampaign { actor: Actor::Daemon, campaign: self.campaign(), outcome }
+    }
+
+    /// A campaign is opened and about to reach the client.
+    fn campaign_reaches(&mut self, replaces: Replacement) -> ReissueInCampaign {
+        self.must(&self.open_campaign(replaces));
+        self.reach()
     }
 
     fn generate(&self) -> Generate {
@@ -355,6 +386,31 @@ fn every_command_has_its_answer_in_every_state() {
     table.row("re-issue", |paper| paper.reissue(Replacement::GraceSeconds(3600)));
     table.row("re-issue with too long a grace", |paper| paper.reissue(Replacement::GraceSeconds(u32::MAX)));
     table.row("re-issue, compromised", |paper| paper.reissue(Replacement::Compromised));
+    table.row("a campaign is opened", |paper| paper.open_campaign(Replacement::GraceSeconds(3600)));
+    table.row("a campaign reaches it", |paper| paper.campaign_reaches(Replacement::GraceSeconds(3600)));
+    table.row("a campaign reaches it, compromised", |paper| paper.campaign_reaches(Replacement::Compromised));
+    table.row("a campaign reaches it again", |paper| {
+        let first = paper.campaign_reaches(Replacement::Compromised);
+        let _ = paper.run(&first);
+        paper.reach()
+    });
+    table.row("a campaign that is over reaches it", |paper| {
+        let _ = paper.campaign_reaches(Replacement::GraceSeconds(3600));
+        paper.must(&paper.close_campaign(Closing::GivenUp));
+        paper.reach()
+    });
+    table.row("a campaign ends that there never was", |paper| paper.close_campaign(Closing::Completed));
+    table.row("a campaign ends", |paper| {
+        paper.must(&paper.open_campaign(Replacement::Compromised));
+        paper.close_campaign(Closing::Completed)
+    });
+    for (name, outcome) in [("a campaign ends again", Closing::GivenUp), ("it ends otherwise", Closing::Completed)] {
+        table.row(name, |paper| {
+            paper.must(&paper.open_campaign(Replacement::Compromised));
+            paper.must(&paper.close_campaign(Closing::GivenUp));
+            paper.close_campaign(outcome)
+        });
+    }
     table.row("revoke", |paper| Revoke { order: paper.order(), notices: paper.notices() });
     table.row("a version is made", |paper| paper.generate());
     table.row("the relay said 250", |paper| paper.settle(Outcome::Accepted));

@@ -44,6 +44,12 @@ pub enum Fact {
     /// A client took over where the agreement stands that it rests on.
     #[serde(rename = "agreement.followed")]
     AgreementFollowed(AgreementFollowed),
+    /// New credentials were ordered for many clients.
+    #[serde(rename = "campaign.opened")]
+    CampaignOpened(CampaignOpened),
+    /// A campaign is over.
+    #[serde(rename = "campaign.closed")]
+    CampaignClosed(CampaignClosed),
     /// A new credential was ordered for a client that exists.
     #[serde(rename = "reissue.ordered")]
     ReissueOrdered(Ordered),
@@ -123,6 +129,7 @@ impl Fact {
     pub fn fits(&self, subject: &Subject) -> bool {
         match self {
             Self::AgreementSigned(_) | Self::AgreementEnded(_) => matches!(subject, Subject::Agreement { .. }),
+            Self::CampaignOpened(_) | Self::CampaignClosed(_) => matches!(subject, Subject::Campaign { .. }),
             Self::JournalOpened(_)
             | Self::ServiceStarted(_)
             | Self::ClockStepped(_)

@@ -3,6 +3,7 @@
 //! The writer applies what was just decided; the auditor applies what was found. An entry that does not fit the state
 //! before it is a misfit, and never half applied.
 
+mod campaigns;
 mod notices;
 mod terms;
 
@@ -15,6 +16,7 @@ use super::fact::{
 };
 use super::subject::Subject;
 use crate::domain::agreement::{Agreement, AgreementState};
+use crate::domain::campaign::Campaign;
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::BodyDigest;
@@ -22,7 +24,7 @@ use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::notice::NoticeState;
 
-/// The part of the state that one decision is made on: at most one client, one event and one agreement.
+/// The part of the state that one decision is made on: at most one client, one event, one agreement and one campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slice {
     /// The client that the command is about, when there is one.
@@ -31,6 +33,8 @@ pub struct Slice {
     pub event: Option<SeenEvent>,
     /// The agreement that the command is about, or that its client rests on.
     pub agreement: Option<Agreement>,
+    /// The campaign that the command is about.
+    pub campaign: Option<Campaign>,
 }
 
 /// An event that was accepted.
@@ -113,6 +117,8 @@ impl Applied<'_> {
                 self.remember(&data.event, data.body, Outcome::Recorded)
             }
             Fact::AgreementFollowed(data) => self.follow(data),
+            Fact::CampaignOpened(data) => self.open_campaign(data),
+            Fact::CampaignClosed(data) => self.close_campaign(data),
             Fact::ReissueOrdered(data) => self.reissue(data),
             Fact::RevocationOrdered(data) => {
                 let issuance = self.client()?.issuance.id;
@@ -235,22 +241,27 @@ impl Applied<'_> {
         let Subject::Issuance { issuance, .. } = self.entry.subject else {
             return Err("an order is opened without an id");
         };
-        let opened = self.new_issuance(issuance, queued, data.replaces);
+        let campaign = data.campaign;
+        let opened = Issuance { campaign, ..self.new_issuance(issuance, queued, data.replaces) };
         let now = self.entry.time;
         if !self.client()?.is_agreed(now) {
             return Err("an order is opened without the agreement that it needs");
         }
-        let current = &mut self.client()?.issuance;
+        let current = &self.client()?.issuance;
         let first = current.id == issuance && current.state == IssuanceState::WaitingForAgreement;
         if !first && (current.id == issuance || current.state.is_open()) {
             return Err("an order is opened while another is under way");
         }
-        *current = opened;
+        if let Some(campaign) = campaign {
+            self.count_in(campaign, data.replaces)?;
+        }
+        self.client()?.issuance = opened;
         Ok(())
     }
 
     fn new_issuance(&self, id: IssuanceId, state: IssuanceState, replaces: Replacement) -> Issuance {
-        Issuance { id, state, replaces, opened: self.entry.time, changed: self.entry.time, attempts: 0 }
+        let now = self.entry.time;
+        Issuance { id, state, replaces, opened: now, changed: now, attempts: 0, campaign: None }
     }
 
     fn generate(&mut self, data: &CredentialGenerated) -> Fit {
@@ -407,7 +418,10 @@ impl Applied<'_> {
     fn issuance(&mut self) -> Result<&mut Issuance, &'static str> {
         let named = match &self.entry.subject {
             Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => *issuance,
-            Subject::Service {} | Subject::Agreement { .. } | Subject::Application { .. } => {
+            Subject::Service {}
+            | Subject::Agreement { .. }
+            | Subject::Campaign { .. }
+            | Subject::Application { .. } => {
                 return Err("the entry names no order");
             }
         };

@@ -16,7 +16,7 @@ use crate::domain::client::Client;
 use crate::domain::credential::{AbandonCause, CredentialState, EndCause, KeyDigests};
 use crate::domain::dice::Dice;
 use crate::domain::digest::{Fingerprint, ProofDigest, Pseudonym, SealedDigest, Verifier};
-use crate::domain::ids::{IssuanceId, MessageId, NoticeId};
+use crate::domain::ids::{CampaignId, IssuanceId, MessageId, NoticeId};
 use crate::domain::issuance::{CancelCause, FailCause, IssuanceState, Replacement};
 use crate::domain::notice::NoticeKind;
 use crate::domain::time::Timestamp;
@@ -167,7 +167,7 @@ fn issuance_facts(client: &Client) -> Vec<(&'static str, Subject, Fact)> {
         version: client.last_version.saturating_add(1),
         reference,
     };
-    let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::Compromised });
+    let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::Compromised, campaign: None });
     let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None };
     // An attempt that made a version was counted then; one that did not is counted now.
     let counted = matches!(client.issuance.state, IssuanceState::Queued { .. });
@@ -293,7 +293,8 @@ fn arbitrary_entry(history: &History, client: &Client, dice: &Dice, samples: &[F
     facts.push(Fact::IssuanceQueued(IssuanceQueued { attempts: dice.next() as u32, not_before: now() }));
     facts.push(Fact::IssuanceQueued(IssuanceQueued { attempts: u32::MAX, not_before: now() }));
     let fact = facts.swap_remove(dice.roll(facts.len()));
-    let mut subjects = vec![Subject::Service {}, Subject::of_client(client)];
+    let campaign = CampaignId::new(now(), &Dice::new(6)).unwrap();
+    let mut subjects = vec![Subject::Service {}, Subject::Campaign { campaign }, Subject::of_client(client)];
     subjects.extend(orders.into_iter().map(|(_, subject, _)| subject));
     subjects.extend(client.credentials.values().map(|version| Subject::of_credential(client, version)));
     subjects.extend(history.entries.iter().map(|entry| entry.subject.clone()));

@@ -31,6 +31,8 @@ kinds!(
     AgreementSigned,
     AgreementEnded,
     AgreementFollowed,
+    CampaignOpened,
+    CampaignClosed,
     ReissueOrdered,
     RevocationOrdered,
     IssuanceOpened,

@@ -1,6 +1,8 @@
 //! Valid histories for tests: what a daemon could have put on record, drawn from a seed. It decides nothing that the
 //! use cases decide; it only walks the arrows that the fold allows.
 
+mod campaigns;
+
 use std::collections::BTreeMap;
 
 use super::actor::Actor;
@@ -85,6 +87,7 @@ impl History {
         match self.dice.roll(16) {
             0 => self.service(),
             3 if self.dice.roll(4) == 0 => self.move_agreement(),
+            3 if self.dice.roll(6) == 0 => self.move_campaign(),
             // Few clients, so that each goes far.
             1 | 2 if self.world.clients().len() < 16 => drop(self.approve()),
             _ => match self.any_client() {
@@ -103,7 +106,7 @@ impl History {
         let subject = Subject::Issuance { application: application.clone(), issuance };
         self.add(subject.clone(), Fact::ApprovalAccepted(Box::new(accepted)));
         self.agree(&application);
-        self.add(subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First }));
+        self.add(subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First, campaign: None }));
         application
     }
 
@@ -293,7 +296,8 @@ impl History {
         } else {
             Replacement::GraceSeconds(604_800)
         };
-        self.add(subject, Fact::IssuanceOpened(IssuanceOpened { replaces }));
+        let campaign = self.campaign_for(client, replaces);
+        self.add(subject, Fact::IssuanceOpened(IssuanceOpened { replaces, campaign }));
     }
 
     fn revoke(&mut self, client: &Client) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::agreement::AgreementKey;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
-use crate::domain::ids::{AgreementId, ApplicationId, IssuanceId};
+use crate::domain::ids::{AgreementId, ApplicationId, CampaignId, IssuanceId};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 
@@ -21,6 +21,11 @@ pub enum Subject {
         party: Party,
         /// What the agency calls it.
         agreement: AgreementId,
+    },
+    /// A re-issue of many clients.
+    Campaign {
+        /// Its id.
+        campaign: CampaignId,
     },
     /// An application and its client.
     Application {
@@ -76,7 +81,7 @@ impl Subject {
     /// The application, where there is one.
     pub fn application(&self) -> Option<&ApplicationId> {
         match self {
-            Self::Service {} | Self::Agreement { .. } => None,
+            Self::Service {} | Self::Agreement { .. } | Self::Campaign { .. } => None,
             Self::Application { application }
             | Self::Issuance { application, .. }
             | Self::Credential { application, .. } => Some(application),
@@ -87,7 +92,11 @@ impl Subject {
     pub fn agreement(&self) -> Option<AgreementKey> {
         match self {
             Self::Agreement { party, agreement } => Some(AgreementKey { party: party.clone(), id: agreement.clone() }),
-            Self::Service {} | Self::Application { .. } | Self::Issuance { .. } | Self::Credential { .. } => None,
+            Self::Service {}
+            | Self::Campaign { .. }
+            | Self::Application { .. }
+            | Self::Issuance { .. }
+            | Self::Credential { .. } => None,
         }
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! It adds to [`super::fold`] what no single client can see: order, and that ids are given out once. It knows no table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::Entry;
 use super::fact::{AgreementFollowed, ApprovalAccepted, CredentialGenerated, EventConflicted, Fact, GrantAdded};
 use super::fold::{self, Misfit, SeenEvent, Slice};
 use super::subject::Subject;
 use crate::domain::agreement::{Agreement, AgreementKey};
+use crate::domain::campaign::Campaign;
 use crate::domain::client::Client;
-use crate::domain::ids::{ApplicationId, ClientId, EventKey, IssuanceId, MessageId, NoticeId};
+use crate::domain::ids::{ApplicationId, CampaignId, ClientId, EventKey, IssuanceId, MessageId, NoticeId};
 use crate::domain::issuance::Issuance;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
@@ -24,6 +25,8 @@ pub struct World {
     clients: BTreeMap<ApplicationId, Client>,
     events: BTreeMap<EventKey, SeenEvent>,
     agreements: BTreeMap<AgreementKey, Agreement>,
+    campaigns: BTreeMap<CampaignId, Campaign>,
+    reissued: BTreeSet<(CampaignId, ApplicationId)>,
     cases: BTreeMap<ApplicationId, ApplicationId>,
     orders: BTreeMap<IssuanceId, Order>,
     deliveries: BTreeMap<Reference, (ApplicationId, u32)>,
@@ -65,10 +68,12 @@ impl World {
         let application = entry.subject.application();
         let event = event_of(&entry.fact);
         let agreement = entry.subject.agreement();
+        let campaign = campaign_of(entry);
         let mut slice = Slice {
             client: application.and_then(|application| self.clients.remove(application)),
             event: event.and_then(|key| self.events.get(key).cloned()),
             agreement: agreement.and_then(|key| self.agreements.get(&key).cloned()),
+            campaign: campaign.and_then(|id| self.campaigns.get(&id).cloned()),
         };
         let applied = fold::apply(&mut slice, entry);
         // The fold leaves a slice alone that the entry does not fit, so it goes back either way.
@@ -81,6 +86,9 @@ impl World {
         }
         if let Some(agreement) = slice.agreement {
             self.agreements.insert(agreement.key.clone(), agreement);
+        }
+        if let Some(campaign) = slice.campaign {
+            self.campaigns.insert(campaign.id, campaign);
         }
         self.give_out(entry);
         self.size += 1;
@@ -116,6 +124,16 @@ impl World {
     /// All agreements.
     pub fn agreements(&self) -> &BTreeMap<AgreementKey, Agreement> {
         &self.agreements
+    }
+
+    /// All campaigns.
+    pub fn campaigns(&self) -> &BTreeMap<CampaignId, Campaign> {
+        &self.campaigns
+    }
+
+    /// Whether a campaign has re-issued that application's client.
+    pub fn has_reissued(&self, campaign: CampaignId, application: &ApplicationId) -> bool {
+        self.reissued.contains(&(campaign, application.clone()))
     }
 
     /// The cases that were granted to an application's client later: which application's.
@@ -176,7 +194,10 @@ impl World {
         match &entry.fact {
             Fact::ApprovalAccepted(data) => self.registration_fits(data, &entry.subject),
             Fact::ReissueOrdered(_) => self.order_is_new(&entry.subject),
-            Fact::IssuanceOpened(_) => self.order_is_its_own(&entry.subject),
+            Fact::IssuanceOpened(data) => {
+                self.is_first_in(data.campaign, &entry.subject)?;
+                self.order_is_its_own(&entry.subject)
+            }
             Fact::CredentialGenerated(data) => self.generation_fits(data, &entry.subject),
             Fact::EventConflicted(data) => self.conflict_fits(data),
             Fact::GrantAdded(data) => self.grant_fits(data),
@@ -197,6 +218,8 @@ impl World {
             | Fact::ApprovalRepeated(_)
             | Fact::AgreementSigned(_)
             | Fact::AgreementEnded(_)
+            | Fact::CampaignOpened(_)
+            | Fact::CampaignClosed(_)
             | Fact::RevocationOrdered(_)
             | Fact::IssuanceQueued(_)
             | Fact::IssuanceFailed(_)
@@ -264,6 +287,15 @@ impl World {
         }
     }
 
+    fn is_first_in(&self, campaign: Option<CampaignId>, subject: &Subject) -> Fit {
+        match campaign.zip(subject.application()) {
+            Some((campaign, application)) if self.has_reissued(campaign, application) => {
+                Err("a campaign re-issues a client twice")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn order_is_its_own(&self, subject: &Subject) -> Fit {
         let owner = self.order(subject).map(|order| &order.application);
         match owner {
@@ -318,6 +350,9 @@ impl World {
             self.deliveries.insert(*reference, (application.clone(), *version));
             self.messages.insert(data.message_id, *reference);
         }
+        if let (Fact::IssuanceOpened(data), Some(application)) = (&entry.fact, entry.subject.application()) {
+            self.reissued.extend(data.campaign.map(|campaign| (campaign, application.clone())));
+        }
         if let (Fact::GrantAdded(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.cases.insert(data.application.clone(), application.clone());
         }
@@ -342,6 +377,8 @@ fn event_of(fact: &Fact) -> Option<&EventKey> {
         | Fact::ServiceStarted(_)
         | Fact::ClockStepped(_)
         | Fact::AgreementFollowed(_)
+        | Fact::CampaignOpened(_)
+        | Fact::CampaignClosed(_)
         | Fact::EventConflicted(_)
         | Fact::EventRefused(_)
         | Fact::IssuanceOpened(_)
@@ -369,19 +406,31 @@ fn event_of(fact: &Fact) -> Option<&EventKey> {
     }
 }
 
+fn campaign_of(entry: &Entry) -> Option<CampaignId> {
+    match (&entry.subject, &entry.fact) {
+        (Subject::Campaign { campaign }, _) => Some(*campaign),
+        (_, Fact::IssuanceOpened(data)) => data.campaign,
+        (_, _) => None,
+    }
+}
+
 fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
     match subject {
         Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => Some(*issuance),
-        Subject::Service {} | Subject::Agreement { .. } | Subject::Application { .. } => None,
+        Subject::Service {} | Subject::Agreement { .. } | Subject::Campaign { .. } | Subject::Application { .. } => {
+            None
+        }
     }
 }
 
 fn reference_of(subject: &Subject) -> Option<Reference> {
     match subject {
         Subject::Credential { reference, .. } => Some(*reference),
-        Subject::Service {} | Subject::Agreement { .. } | Subject::Application { .. } | Subject::Issuance { .. } => {
-            None
-        }
+        Subject::Service {}
+        | Subject::Agreement { .. }
+        | Subject::Campaign { .. }
+        | Subject::Application { .. }
+        | Subject::Issuance { .. } => None,
     }
 }
 

@@ -11,6 +11,7 @@ use super::contract::{Enclosure, Loaded, Scope, Unavailable};
 use super::index::Grant;
 use super::queries::Queries;
 use crate::domain::agreement::Agreement;
+use crate::domain::campaign::Campaign;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
 use crate::domain::digest::Verifier;
@@ -121,6 +122,8 @@ pub struct Change<'a> {
     pub client: Option<ClientChange<'a>>,
     /// The agreement, when it differs.
     pub agreement: Option<(Write, &'a Agreement)>,
+    /// The campaign, when it differs.
+    pub campaign: Option<(Write, &'a Campaign)>,
     /// The event, when it was accepted just now.
     pub event: Option<&'a SeenEvent>,
 }

@@ -12,15 +12,20 @@ use crate::journal::fold::{SeenEvent, Slice};
 /// The rows that tell `after` from `before`. `displaced` are orders as they last stood before another took their
 /// place as the client's latest.
 pub(super) fn between<'a>(before: &Slice, displaced: &'a [Issuance], after: &'a Slice) -> Change<'a> {
-    let agreement = match (&before.agreement, &after.agreement) {
+    Change {
+        client: after.client.as_ref().map(|client| of_client(before.client.as_ref(), displaced, client)),
+        agreement: alone(before.agreement.as_ref(), after.agreement.as_ref()),
+        campaign: alone(before.campaign.as_ref(), after.campaign.as_ref()),
+        event: accepted(before.event.as_ref(), after.event.as_ref()),
+    }
+}
+
+/// What has a row of its own, beside the client's.
+fn alone<'a, T: PartialEq>(was: Option<&T>, is: Option<&'a T>) -> Option<(Write, &'a T)> {
+    match (was, is) {
         (Some(was), Some(is)) if was != is => Some((Write::Update, is)),
         (None, Some(is)) => Some((Write::Insert, is)),
         (Some(_) | None, _) => None,
-    };
-    Change {
-        client: after.client.as_ref().map(|client| of_client(before.client.as_ref(), displaced, client)),
-        agreement,
-        event: accepted(before.event.as_ref(), after.event.as_ref()),
     }
 }
 

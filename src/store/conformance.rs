@@ -1,7 +1,8 @@
-//! What every backend must do, written once. [`suite`], [`faults`] and [`fold`] have the tests, generic
+//! What every backend must do, written once. [`suite`], [`campaigns`], [`faults`] and [`fold`] have the tests, generic
 //! over a [`Kind`] of database; this file
 //! has what they need: scratch directories, a store that can be sabotaged, and [`steps`], small commands of their own.
 
+mod campaigns;
 mod faults;
 mod fold;
 mod sqlite;

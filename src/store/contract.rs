@@ -5,7 +5,7 @@ use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::contact::Contact;
 use crate::domain::digest::Fingerprint;
-use crate::domain::ids::{ApplicationId, ClientId, EventKey, IssuanceId, Label};
+use crate::domain::ids::{ApplicationId, CampaignId, ClientId, EventKey, IssuanceId, Label};
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
@@ -44,12 +44,14 @@ pub struct Scope {
     pub agreement: Terms,
     /// A case whose owner is to be looked up beside it.
     pub case: Option<ApplicationId>,
+    /// The campaign to look up beside it.
+    pub campaign: Option<CampaignId>,
 }
 
 impl Scope {
     /// A client alone.
     pub fn of(client: Find) -> Self {
-        Self { client, event: None, agreement: Terms::None, case: None }
+        Self { client, event: None, agreement: Terms::None, case: None, campaign: None }
     }
 
     /// With the event that brought the command, when one did.
@@ -68,6 +70,12 @@ impl Scope {
     #[must_use]
     pub fn with_owner_of(self, case: ApplicationId) -> Self {
         Self { case: Some(case), ..self }
+    }
+
+    /// With a campaign, and whether it has re-issued the client.
+    #[must_use]
+    pub fn with_campaign(self, campaign: CampaignId) -> Self {
+        Self { campaign: Some(campaign), ..self }
     }
 }
 
@@ -110,6 +118,8 @@ pub struct Loaded {
     pub case_owner: Option<ApplicationId>,
     /// The credential that the delivery that was asked for names, also when it is final (`slice.client` then does not hold it).
     pub named: Option<u32>,
+    /// Whether the campaign that was asked for has re-issued the client.
+    pub reissued: bool,
 }
 
 impl Loaded {

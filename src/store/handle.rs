@@ -152,7 +152,21 @@ impl Store {
         outcome.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// The same for a caller that is not asynchronous. Must not be called on a thread of the runtime.
+    /// Has the commands decided and put on record in their order, together where that is possible: they stand in the
+    /// queue at once.
+    pub async fn submit_all<C: Command>(&self, commands: Vec<C>) -> Vec<Outcome<C>> {
+        let waiting: Vec<_> = commands.into_iter().map(|command| self.enqueue(command)).collect();
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for outcome in waiting {
+            outcomes.push(match outcome {
+                Ok(outcome) => outcome.await.unwrap_or_else(|_| Err(stopped())),
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
+    /// As [`Self::submit`], for a caller that is not asynchronous. Must not be called on a thread of the runtime.
     pub fn submit_blocking<C: Command>(&self, command: C) -> Outcome<C> {
         let outcome = self.enqueue(command)?;
         outcome.blocking_recv().unwrap_or_else(|_| Err(stopped()))

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use super::backend::Fault;
 use crate::domain::approval::Organisation;
+use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
 use crate::domain::contact::Contact;
 use crate::domain::credential::Credential;
-use crate::domain::ids::{ApplicationId, ClientId, Environment, IssuanceId, NoticeId};
+use crate::domain::ids::{ApplicationId, CampaignId, ClientId, Environment, IssuanceId, NoticeId};
 use crate::domain::issuance::Issuance;
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
@@ -47,8 +48,33 @@ pub trait Queries {
     /// The addresses of an application's contacts (fewer than it has when some were erased).
     fn contacts(&mut self, application: &ApplicationId) -> Result<Vec<Contact>, ReadError>;
 
-    /// Orders that are due, the longest-waiting first, at most `limit`.
+    /// One client as decisions see it: without what is final, only by its own application.
+    fn live_client(&mut self, application: &ApplicationId) -> Result<Option<Client>, ReadError>;
+
+    /// One campaign.
+    fn campaign(&mut self, id: CampaignId) -> Result<Option<Campaign>, ReadError>;
+
+    /// Campaigns in the order in which they were opened, from after `after`, at most `limit`.
+    fn campaigns(&mut self, open: bool, after: Option<CampaignId>, limit: u32) -> Result<Vec<Campaign>, ReadError>;
+
+    /// How many orders of a campaign stand where, and why.
+    fn orders_of_campaign(&mut self, id: CampaignId) -> Result<BTreeMap<(String, Option<String>), u64>, ReadError>;
+
+    /// Clients that may match a filter, in order of application from after `after`, at most `limit`; without those that
+    /// the campaign `beside` has re-issued. Narrowed down by what is quick to look up: the filter itself has the word.
+    fn candidates(
+        &mut self,
+        filter: &Filter,
+        beside: Option<CampaignId>,
+        after: Option<&ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<ApplicationId>, ReadError>;
+
+    /// Single orders that are due, the longest-waiting first, at most `limit`.
     fn due_issuances(&mut self, now: Timestamp, limit: u32) -> Result<Vec<(ApplicationId, IssuanceId)>, ReadError>;
+
+    /// Orders of campaigns that are due, the longest-waiting first, at most `limit`.
+    fn due_in_campaigns(&mut self, now: Timestamp, limit: u32) -> Result<Vec<(ApplicationId, IssuanceId)>, ReadError>;
 
     /// Notices that are due, the longest-waiting first, at most `limit`.
     fn due_notices(&mut self, now: Timestamp, limit: u32) -> Result<Vec<(ApplicationId, NoticeId)>, ReadError>;

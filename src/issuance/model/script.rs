@@ -214,6 +214,7 @@ impl Script {
                 opened: NOW,
                 changed: NOW,
                 attempts: 0,
+                campaign: None,
             },
             credentials: BTreeMap::new(),
             notices: BTreeMap::new(),

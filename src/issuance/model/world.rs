@@ -124,7 +124,7 @@ impl World {
         };
         let client = self.client.as_deref().filter(|_| found).cloned();
         let event = scope.event.as_ref().and_then(|key| self.events.get(key)).cloned();
-        Loaded { slice: Slice { client, event, agreement: None }, named, ..Loaded::default() }
+        Loaded { slice: Slice { client, event, ..Slice::default() }, named, ..Loaded::default() }
     }
 
     /// Folds a decision into the state it was made on and keeps it; a misfit changes nothing, as in the writer.
@@ -208,7 +208,7 @@ impl World {
         self.couriers.sort();
     }
 
-    fn keep(&mut self, Slice { client, event, agreement: _ }: Slice) {
+    fn keep(&mut self, Slice { client, event, agreement: _, campaign: _ }: Slice) {
         if let Some(event) = event {
             Arc::make_mut(&mut self.events).insert(event.key.clone(), event);
         }
@@ -297,7 +297,7 @@ impl World {
         } = client;
         last_version.hash(state);
         // When something was recorded is for people to read; no decision asks.
-        let Issuance { id, state: standing, replaces, opened: _, changed: _, attempts } = issuance;
+        let Issuance { id, state: standing, replaces, opened: _, changed: _, attempts, campaign: _ } = issuance;
         (id, standing.as_str(), replaces.grace(), attempts).hash(state);
         match standing {
             IssuanceState::Queued { not_before } => not_before.hash(state),

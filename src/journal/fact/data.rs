@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::agreement::AgreementState;
+use crate::domain::campaign::{Closing, Filter};
 use crate::domain::contact::ContactReference;
 use crate::domain::credential::{AbandonCause, EndCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, Pseudonym, SpkiPin};
 use crate::domain::event::EventType;
 use crate::domain::ids::{
-    AgreementId, ApiName, ApplicationId, ClientId, ContactId, Environment, EventKey, EventPart, Label, MessageId,
-    NoticeId,
+    AgreementId, ApiName, ApplicationId, CampaignId, ClientId, ContactId, Environment, EventKey, EventPart, Label,
+    MessageId, NoticeId,
 };
 use crate::domain::issuance::{CancelCause, FailCause, Replacement};
 use crate::domain::name::Name;
@@ -178,6 +179,32 @@ data!(
     }
 );
 data!(
+    /// A campaign as it was ordered.
+    CampaignOpened {
+        /// Which clients.
+        filter: Filter,
+        /// What becomes of the credentials that are replaced.
+        replaces: Replacement,
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// The agency's case, where one was given.
+        case: Option<EventPart>,
+        /// How many clients it was to re-issue.
+        matched: u64,
+        /// The most clients that it re-issues.
+        limit: Option<u64>,
+    }
+);
+data!(
+    /// A campaign's end.
+    CampaignClosed {
+        /// How it ended.
+        outcome: Closing,
+        /// How many clients it has re-issued.
+        ordered: u64,
+    }
+);
+data!(
     /// An order by an operator or by an event.
     Ordered {
         /// Why, in the orderer's words.
@@ -202,6 +229,8 @@ data!(
     IssuanceOpened {
         /// What becomes of the credential that it replaces.
         replaces: Replacement,
+        /// The campaign that it belongs to.
+        campaign: Option<CampaignId>,
     }
 );
 data!(

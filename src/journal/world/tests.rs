@@ -1,10 +1,15 @@
 //! What no single client can see: order, and ids that are given out once.
 
 use super::*;
+use crate::domain::campaign::{Closing, Filter};
+use crate::domain::dice::Dice;
 use crate::domain::digest::BodyDigest;
-use crate::domain::issuance::Replacement;
+use crate::domain::issuance::{CancelCause, Replacement};
 use crate::domain::notice::NoticeKind;
-use crate::journal::fact::{Epoch, IssuanceOpened, JournalOpened, Nothing, NoticeQueued, Ordered};
+use crate::journal::fact::{
+    CampaignClosed, CampaignOpened, Epoch, IssuanceCancelled, IssuanceOpened, JournalOpened, Nothing, NoticeQueued,
+    Ordered,
+};
 use crate::journal::sample::{History, ORIGIN};
 
 /// Two clients, each with a version on its way.
@@ -92,7 +97,7 @@ fn an_order_is_opened_under_an_id_of_its_own() {
     let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None };
     let taken = refused(&history, of(other.issuance.id), Fact::ReissueOrdered(ordered));
     assert_eq!(taken, "an order's id is given out twice");
-    let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First });
+    let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First, campaign: None });
     assert_eq!(refused(&history, of(other.issuance.id), opened()), "an order's id is given out twice");
     assert_eq!(refused(&history, of(client.issuance.id), opened()), "an order is opened while another is under way");
 }
@@ -156,4 +161,62 @@ fn a_conflict_is_with_an_event_that_was_accepted() {
     assert!(conflict(seen.body, another));
     assert!(!conflict(another, seen.body));
     assert!(!conflict(seen.body, seen.body));
+}
+
+#[test]
+fn a_campaign_reaches_a_client_once_within_its_limit_and_only_while_it_is_open() {
+    let mut history = History::new(3);
+    let member = history.approve();
+    let id = |seed| CampaignId::new(Timestamp::from_millis(0).unwrap(), &Dice::new(seed)).unwrap();
+    let subject = |campaign| Subject::Campaign { campaign };
+    let replaces = Replacement::GraceSeconds(60);
+    let opened = |limit| {
+        let (filter, reason) = (Filter::default(), "byte".parse().unwrap());
+        Fact::CampaignOpened(CampaignOpened { filter, replaces, reason, case: None, matched: 1, limit })
+    };
+    let closed = |ordered| Fact::CampaignClosed(CampaignClosed { outcome: Closing::Completed, ordered });
+    history.add(subject(id(1)), opened(Some(1)));
+    assert_eq!(refused(&history, subject(id(1)), opened(None)), "a campaign is opened twice");
+    assert_eq!(refused(&history, subject(id(2)), closed(0)), "there is no such campaign");
+    assert_eq!(refused(&history, subject(id(1)), closed(1)), "a count is out of step");
+
+    // An order of the campaign, after whatever is under way made room.
+    let reach = |history: &mut History, of: &ApplicationId, campaign, replaces, seed| {
+        let client = history.world.clients()[of].clone();
+        if client.issuance.state.is_open() {
+            let cancelled = IssuanceCancelled { cause: CancelCause::Superseded };
+            history.add(Subject::of_order(&client), Fact::IssuanceCancelled(cancelled));
+        }
+        let order = Subject::Issuance { application: of.clone(), issuance: new_order(seed) };
+        (order, Fact::IssuanceOpened(IssuanceOpened { replaces, campaign: Some(campaign) }))
+    };
+    let (order, fact) = reach(&mut history, &member, id(2), replaces, 7);
+    assert_eq!(refused(&history, order, fact), "there is no such campaign");
+    let (order, fact) = reach(&mut history, &member, id(1), Replacement::Compromised, 7);
+    assert_eq!(refused(&history, order, fact), "a campaign's re-issue is not of its kind");
+    let (order, fact) = reach(&mut history, &member, id(1), replaces, 7);
+    history.add(order, fact);
+    assert_eq!(history.world.campaigns()[&id(1)].ordered, 1);
+    assert!(history.world.has_reissued(id(1), &member));
+    let (order, fact) = reach(&mut history, &member, id(1), replaces, 8);
+    assert_eq!(refused(&history, order, fact), "a campaign re-issues a client twice");
+
+    // The world's time moves on by itself until somebody is registered later than the campaign was opened.
+    let mut late = history.approve();
+    while history.world.clients()[&late].registered <= history.world.campaigns()[&id(1)].opened {
+        late = history.approve();
+    }
+    let (order, fact) = reach(&mut history, &late, id(1), replaces, 9);
+    assert_eq!(refused(&history, order, fact), "a campaign reaches a client that came after it");
+    history.add(subject(id(3)), opened(Some(1)));
+    let (order, fact) = reach(&mut history, &member, id(3), replaces, 10);
+    history.add(order, fact);
+    let (order, fact) = reach(&mut history, &late, id(3), replaces, 11);
+    assert_eq!(refused(&history, order, fact), "a campaign goes beyond its limit");
+    history.add(subject(id(3)), closed(1));
+    assert_eq!(refused(&history, subject(id(3)), closed(1)), "a campaign goes on that is over");
+    history.add(subject(id(4)), opened(None));
+    history.add(subject(id(4)), closed(0));
+    let (order, fact) = reach(&mut history, &late, id(4), replaces, 12);
+    assert_eq!(refused(&history, order, fact), "a campaign goes on that is over");
 }

@@ -171,6 +171,7 @@ pub(super) fn two_active_or_two_on_their_way_are_impossible<K: Kind + 'static>()
                 erased_shares: Vec::new(),
             }),
             agreement: None,
+            campaign: None,
             event: None,
         };
         let outcome = backend.save(&change);

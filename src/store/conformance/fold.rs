@@ -7,6 +7,7 @@ use std::path::Path;
 
 use proptest::test_runner::{Config, TestRunner};
 
+use super::campaigns;
 use super::steps::{self, Step, application};
 use super::{Bench, Kind};
 use crate::domain::client::Client;
@@ -55,7 +56,7 @@ fn files_hold(directory: &Path, needle: &[u8]) -> bool {
 }
 
 pub(super) fn the_tables_are_the_fold_of_the_journal<K: Kind + 'static>() {
-    let steps = proptest::collection::vec((0..3_u32, 0..14_u8), 1..90);
+    let steps = proptest::collection::vec((0..3_u32, 0..17_u8), 1..90);
     let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
     runner
         .run(&steps, |walk| {
@@ -88,6 +89,9 @@ fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) 
             bench.submit(steps::move_agreement(&format!("signed-{}", bench.now()), Some(Some(until))))
         }
         13 if of == &application(0) => bench.submit(steps::move_agreement(&format!("ended-{}", bench.now()), None)),
+        14 => bench.submit(campaigns::open(campaigns::of_the_walk())),
+        15 => bench.submit(campaigns::reach(of, campaigns::of_the_walk())).map(drop),
+        16 if *of == application(1) => bench.submit(campaigns::close(campaigns::of_the_walk())),
         1 | 2 => bench.submit(steps::generate(of)).map(drop),
         3 => bench.submit(steps::mailed(of)),
         4 => bench.submit(steps::confirm(of)),
@@ -133,6 +137,8 @@ fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
         };
         bench.yes(look);
     }
+    let stored = bench.store().read_blocking(|q| q.campaigns(false, None, 9)).unwrap();
+    assert_eq!(stored, world.campaigns().values().cloned().collect::<Vec<_>>());
     for (case, owner) in world.cases().clone() {
         assert_eq!(bench.client(&case).as_ref(), world.clients().get(&owner));
         let look = Step {

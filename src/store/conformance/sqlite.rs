@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Instance, Kind, faults, fold, suite};
+use super::{Instance, Kind, campaigns, faults, fold, suite};
 use crate::domain::ids::ApplicationId;
 use crate::store::sqlite::{Reader, SqliteWriter, create, open};
 
@@ -92,4 +92,8 @@ conforms!(
     suite::gateways_see_an_end_when_it_comes_and_a_grant_at_once,
     suite::questions_are_answered_from_the_tables,
     fold::the_tables_are_the_fold_of_the_journal,
+    campaigns::a_campaign_is_kept_and_reaches_a_client_once,
+    campaigns::a_second_order_of_a_client_in_one_campaign_is_impossible,
+    campaigns::single_orders_and_those_of_campaigns_wait_in_queues_of_their_own,
+    campaigns::candidates_are_at_least_those_that_match,
 );

@@ -154,7 +154,7 @@ pub(super) fn follow(of: &ApplicationId) -> Step<()> {
         let followed = AgreementFollowed { as_of: agreement.changed, state: agreement.state };
         let mut facts = vec![(Subject::of_client(client), Fact::AgreementFollowed(followed))];
         if client.issuance.state == IssuanceState::WaitingForAgreement && agreement.state.in_force(now) {
-            let opened = IssuanceOpened { replaces: Replacement::First };
+            let opened = IssuanceOpened { replaces: Replacement::First, campaign: None };
             facts.push((Subject::of_order(client), Fact::IssuanceOpened(opened)));
         }
         yes(facts)
@@ -230,7 +230,8 @@ fn registration(of: &ApplicationId, event_id: &str, needs_agreement: bool) -> St
         let accepted = ApprovalAccepted { needs_agreement, ..accepted(&key, &contact) };
         let mut facts = vec![(subject.clone(), Fact::ApprovalAccepted(Box::new(accepted)))];
         if !needs_agreement {
-            facts.push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First })));
+            facts
+                .push((subject, Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First, campaign: None })));
         }
         Ok(Decision {
             facts,
@@ -381,22 +382,28 @@ pub(super) fn reissue(of: &ApplicationId) -> Step<()> {
         if !client.is_agreed(now) {
             return Err("not agreed");
         }
-        let mut facts = Vec::new();
-        if let Some(credential) = client.on_its_way() {
-            facts.push(abandoned(client, credential, AbandonCause::Superseded));
-        }
-        if client.issuance.state.is_open() {
-            let cancelled = IssuanceCancelled { cause: CancelCause::Superseded };
-            facts.push((Subject::of_order(client), Fact::IssuanceCancelled(cancelled)));
-        }
+        let mut facts = make_room(client);
         let issuance = IssuanceId::new(now, &Counted).unwrap();
         let subject = Subject::Issuance { application: client.application.clone(), issuance };
         let ordered = Ordered { reason: "a test".parse().unwrap(), case: None, event: None };
         facts.push((subject.clone(), Fact::ReissueOrdered(ordered)));
-        let opened = IssuanceOpened { replaces: Replacement::GraceSeconds(3600) };
+        let opened = IssuanceOpened { replaces: Replacement::GraceSeconds(3600), campaign: None };
         facts.push((subject, Fact::IssuanceOpened(opened)));
         yes(facts)
     })
+}
+
+/// Whatever is under way makes room.
+pub(super) fn make_room(client: &Client) -> Vec<(Subject, Fact)> {
+    let mut facts = Vec::new();
+    if let Some(credential) = client.on_its_way() {
+        facts.push(abandoned(client, credential, AbandonCause::Superseded));
+    }
+    if client.issuance.state.is_open() {
+        let cancelled = IssuanceCancelled { cause: CancelCause::Superseded };
+        facts.push((Subject::of_order(client), Fact::IssuanceCancelled(cancelled)));
+    }
+    facts
 }
 
 /// Ends everything that verifies.

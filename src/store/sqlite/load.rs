@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
+use super::campaigns;
 use super::fault::Failure;
 use super::row::{self, Columns, credential_columns, digests_columns, issuance_columns, notice_columns};
 use crate::domain::agreement::{Agreement, AgreementKey};
@@ -47,6 +48,14 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         Some(case) => application_of_case(sql, case)?,
         None => None,
     };
+    let campaign = match scope.campaign {
+        Some(id) => campaigns::load(sql, id)?,
+        None => None,
+    };
+    let reissued = match (&campaign, &client) {
+        (Some(campaign), Some(client)) => campaigns::has_reissued(sql, campaign.id, &client.application)?,
+        (Some(_) | None, _) => false,
+    };
     let event = match &scope.event {
         Some(key) => event(sql, key)?,
         None => None,
@@ -55,7 +64,8 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         (Some(application), Some(version)) => (shares(sql, application, version)?, fetches(sql, application, version)?),
         (None, _) | (_, None) => (Vec::new(), Vec::new()),
     };
-    Ok(Loaded { slice: Slice { client, event, agreement }, shares, fetches, case_owner, named })
+    let slice = Slice { client, event, agreement, campaign };
+    Ok(Loaded { slice, shares, fetches, case_owner, named, reissued })
 }
 
 /// The application, and the version when a delivery was asked for.

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Params, Row};
 
+use super::campaigns;
 use super::fault::{Failure, sorted};
 use super::load::{self, Extent, all, first};
 use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
+use crate::domain::campaign::{Campaign, Filter};
+use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference};
-use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, IssuanceId, NoticeId};
+use crate::domain::ids::{ApplicationId, CampaignId, ClientId, ContactId, Environment, IssuanceId, NoticeId};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
@@ -119,13 +122,38 @@ impl Queries for Reader {
         Ok(references.unwrap_or_default().into_iter().filter_map(contact).collect())
     }
 
+    fn live_client(&mut self, application: &ApplicationId) -> Read<Option<Client>> {
+        Ok(load::client(&self.sql, application, Extent::Live)?)
+    }
+
+    fn campaign(&mut self, id: CampaignId) -> Read<Option<Campaign>> {
+        Ok(campaigns::load(&self.sql, id)?)
+    }
+
+    fn campaigns(&mut self, open: bool, after: Option<CampaignId>, limit: u32) -> Read<Vec<Campaign>> {
+        Ok(campaigns::list(&self.sql, open, after, limit)?)
+    }
+
+    fn orders_of_campaign(&mut self, id: CampaignId) -> Read<BTreeMap<(String, Option<String>), u64>> {
+        Ok(campaigns::orders(&self.sql, id)?)
+    }
+
+    fn candidates(
+        &mut self,
+        filter: &Filter,
+        beside: Option<CampaignId>,
+        after: Option<&ApplicationId>,
+        limit: u32,
+    ) -> Read<Vec<ApplicationId>> {
+        Ok(campaigns::candidates(&self.sql, filter, beside, after, limit)?)
+    }
+
     fn due_issuances(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, IssuanceId)>> {
-        let query = "SELECT application, issuance FROM client \
-                     WHERE next_attempt IS NOT NULL AND next_attempt <= ?1 ORDER BY next_attempt LIMIT ?2";
-        Ok(all(&self.sql, query, (now.millis(), limit), |row| {
-            let mut columns = Columns::of(row, "client");
-            Ok((columns.parsed("application")?, columns.parsed("issuance")?))
-        })?)
+        Ok(self.due(now, false, limit)?)
+    }
+
+    fn due_in_campaigns(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, IssuanceId)>> {
+        Ok(self.due(now, true, limit)?)
     }
 
     fn due_notices(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, NoticeId)>> {
@@ -161,7 +189,8 @@ impl Queries for Reader {
 
     fn next_due(&mut self) -> Read<Option<Timestamp>> {
         let query = "SELECT min(due) FROM ( \
-                     SELECT min(next_attempt) AS due FROM client WHERE next_attempt IS NOT NULL UNION ALL \
+                     SELECT min(next_attempt) AS due FROM client WHERE in_campaign = 0 AND next_attempt IS NOT NULL UNION ALL \
+                     SELECT min(next_attempt) FROM client WHERE in_campaign = 1 AND next_attempt IS NOT NULL UNION ALL \
                      SELECT min(next_deadline) FROM client WHERE next_deadline IS NOT NULL UNION ALL \
                      SELECT min(not_before) FROM notice WHERE not_before IS NOT NULL)";
         let due = first(&self.sql, query, [], |row| Columns::of(row, "client").instant_or_none("due"))?;
@@ -251,6 +280,15 @@ impl Reader {
             credential,
             organisation,
         }))
+    }
+
+    fn due(&self, now: Timestamp, in_campaign: bool, limit: u32) -> Result<Vec<(ApplicationId, IssuanceId)>, Failure> {
+        let query = "SELECT application, issuance FROM client WHERE in_campaign = ?1 \
+                     AND next_attempt IS NOT NULL AND next_attempt <= ?2 ORDER BY next_attempt LIMIT ?3";
+        all(&self.sql, query, (in_campaign, now.millis(), limit), |row| {
+            let mut columns = Columns::of(row, "client");
+            Ok((columns.parsed("application")?, columns.parsed("issuance")?))
+        })
     }
 
     fn applications(&self, query: &str, values: impl Params) -> Result<Vec<ApplicationId>, Failure> {

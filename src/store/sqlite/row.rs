@@ -100,7 +100,7 @@ impl<'r, 's> Columns<'r, 's> {
 /// The columns that [`issuance`] reads, of a table called `i`.
 macro_rules! issuance_columns {
     () => {
-        "i.id, i.state, i.version, i.not_before, i.cause, i.replaces, i.opened, i.changed, i.attempts"
+        "i.id, i.state, i.version, i.not_before, i.cause, i.replaces, i.opened, i.changed, i.attempts, i.campaign"
     };
 }
 
@@ -150,6 +150,7 @@ pub(super) fn issuance(columns: &mut Columns<'_, '_>) -> Result<Issuance, Failur
         opened: columns.instant("opened")?,
         changed: columns.instant("changed")?,
         attempts: columns.plain("attempts")?,
+        campaign: columns.parsed_or_none("campaign")?,
     })
 }
 
@@ -286,7 +287,7 @@ pub(super) fn replacement_text(replaces: Replacement) -> String {
     }
 }
 
-fn replacement(text: &str) -> Result<Replacement, Failure> {
+pub(super) fn replacement(text: &str) -> Result<Replacement, Failure> {
     let replaces = match text {
         "first" => Some(Replacement::First),
         "compromised" => Some(Replacement::Compromised),
@@ -294,5 +295,5 @@ fn replacement(text: &str) -> Result<Replacement, Failure> {
             text.strip_prefix("grace-seconds:").and_then(|seconds| seconds.parse().ok()).map(Replacement::GraceSeconds)
         }
     };
-    replaces.ok_or_else(|| Failure::damaged("issuance", "replaces"))
+    replaces.ok_or_else(|| Failure::damaged("of an order", "replaces"))
 }

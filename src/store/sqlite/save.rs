@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 
+use super::campaigns;
 use super::fault::Failure;
 use super::row::{outcome_text, party_text, replacement_text};
 use crate::domain::agreement::Agreement;
@@ -36,6 +37,10 @@ pub(super) fn head(sql: &Connection, head: &Head) -> Result<(), Failure> {
 pub(super) fn change(sql: &Connection, change: &Change<'_>) -> Result<(), Failure> {
     if let Some((write, row)) = change.agreement {
         agreement(sql, write, row)?;
+    }
+    // Before the orders that name it.
+    if let Some((write, row)) = change.campaign {
+        campaigns::save(sql, write, row)?;
     }
     if let Some(change) = &change.client {
         of_client(sql, change)?;
@@ -114,8 +119,8 @@ pub(super) fn enclosure(sql: &Connection, enclosure: &Enclosure) -> Result<(), F
 fn insert_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
     let statement = "INSERT INTO client (application, environment, party, software, apis, contacts, pins, registered, \
                      last_version, issuance, next_attempt, next_deadline, agreement, needs_agreement, agreed, \
-                     agreed_as_of, cases) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+                     agreed_as_of, cases, in_campaign) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
     one(
         sql,
         statement,
@@ -137,6 +142,7 @@ fn insert_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
             client.agreed.map(|agreed| json(&agreed.state)).transpose()?,
             client.agreed.map(|agreed| agreed.as_of),
             json(&client.cases)?,
+            client.issuance.campaign.is_some(),
         ],
     )?;
     for (label, client_id) in &client.keys {
@@ -149,7 +155,8 @@ fn insert_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
 /// Only what can change: the rest of a client is as it was approved.
 fn update_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
     let statement = "UPDATE client SET last_version = ?2, issuance = ?3, next_attempt = ?4, next_deadline = ?5, \
-                     apis = ?6, agreement = ?7, needs_agreement = ?8, agreed = ?9, agreed_as_of = ?10, cases = ?11 \
+                     apis = ?6, agreement = ?7, needs_agreement = ?8, agreed = ?9, agreed_as_of = ?10, cases = ?11, \
+                     in_campaign = ?12 \
                      WHERE application = ?1";
     let values = (
         client.application.as_str(),
@@ -163,6 +170,7 @@ fn update_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
         client.agreed.map(|agreed| json(&agreed.state)).transpose()?,
         client.agreed.map(|agreed| agreed.as_of),
         json(&client.cases)?,
+        client.issuance.campaign.is_some(),
     );
     one(sql, statement, values)
 }
@@ -181,11 +189,11 @@ fn issuance(sql: &Connection, application: &str, write: Write, row: &Issuance) -
     let statement = match write {
         Write::Insert => {
             "INSERT INTO issuance (id, application, state, version, not_before, cause, replaces, opened, changed, \
-             attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+             attempts, campaign) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
         }
         Write::Update => {
             "UPDATE issuance SET state = ?3, version = ?4, not_before = ?5, cause = ?6, replaces = ?7, opened = ?8, \
-             changed = ?9, attempts = ?10 WHERE id = ?1 AND application = ?2"
+             changed = ?9, attempts = ?10, campaign = ?11 WHERE id = ?1 AND application = ?2"
         }
     };
     let values = (
@@ -199,6 +207,7 @@ fn issuance(sql: &Connection, application: &str, write: Write, row: &Issuance) -
         row.opened.millis(),
         row.changed.millis(),
         row.attempts,
+        row.campaign.map(|campaign| campaign.to_string()),
     );
     one(sql, statement, values)
 }
@@ -315,7 +324,7 @@ fn event(sql: &Connection, seen: &SeenEvent) -> Result<(), Failure> {
 }
 
 /// Runs a statement that must touch exactly one row: anything else means that the tables are not the fold.
-fn one(sql: &Connection, statement: &str, values: impl Params) -> Result<(), Failure> {
+pub(super) fn one(sql: &Connection, statement: &str, values: impl Params) -> Result<(), Failure> {
     match any(sql, statement, values)? {
         1 => Ok(()),
         rows => Err(Failure::damaged("of this statement", format!("{rows} rows instead of one: {statement}"))),
@@ -326,6 +335,6 @@ fn any(sql: &Connection, statement: &str, values: impl Params) -> Result<usize, 
     Ok(sql.prepare_cached(statement)?.execute(values)?)
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(|_| Failure::damaged("client", "a list that cannot be written as JSON"))
 }

@@ -28,6 +28,20 @@ CREATE TABLE agreement (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX agreement_by_change ON agreement (changed);
 
+CREATE TABLE campaign (
+  id        TEXT NOT NULL PRIMARY KEY,
+  opened    INTEGER NOT NULL,
+  filter    TEXT NOT NULL,
+  replaces  TEXT NOT NULL,
+  reason    TEXT NOT NULL,
+  case_id   TEXT,
+  matched   INTEGER NOT NULL,
+  bound     INTEGER,
+  ordered   INTEGER NOT NULL,
+  outcome   TEXT,
+  closed    INTEGER
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE client (
   number           INTEGER PRIMARY KEY,
   application      TEXT NOT NULL UNIQUE,
@@ -45,12 +59,14 @@ CREATE TABLE client (
   registered       INTEGER NOT NULL,
   last_version     INTEGER NOT NULL,
   issuance         TEXT NOT NULL,
+  in_campaign      INTEGER NOT NULL CHECK (in_campaign IN (0, 1)),
   next_attempt     INTEGER,
   next_deadline    INTEGER
 ) STRICT;
 CREATE INDEX client_of_party ON client (party, environment);
 CREATE INDEX client_of_agreement ON client (party, agreement) WHERE needs_agreement = 1;
-CREATE INDEX client_to_attempt ON client (next_attempt) WHERE next_attempt IS NOT NULL;
+-- Single orders first, then those of campaigns: each has its queue.
+CREATE INDEX client_to_attempt ON client (in_campaign, next_attempt) WHERE next_attempt IS NOT NULL;
 CREATE INDEX client_with_deadline ON client (next_deadline) WHERE next_deadline IS NOT NULL;
 
 -- Cases that were granted to a client of an earlier one: another name for it.
@@ -77,8 +93,11 @@ CREATE TABLE issuance (
   replaces     TEXT NOT NULL,
   opened       INTEGER NOT NULL,
   changed      INTEGER NOT NULL,
-  attempts     INTEGER NOT NULL
+  attempts     INTEGER NOT NULL,
+  campaign     TEXT REFERENCES campaign (id)
 ) STRICT;
+-- A campaign re-issues a client once, even against a fault in the program.
+CREATE UNIQUE INDEX issuance_of_campaign ON issuance (campaign, application) WHERE campaign IS NOT NULL;
 CREATE INDEX issuance_of_application ON issuance (application);
 CREATE INDEX issuance_in_state ON issuance (state);
 
