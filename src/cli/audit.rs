@@ -80,12 +80,12 @@ fn line(entry: &Value) -> String {
             let number = text(entry, "/actor/party/organisation");
             if number.is_empty() { "recipient (sole trader)".to_owned() } else { format!("recipient {number}") }
         }
-        "operator" => {
+        of_the_machine @ ("operator" | "mail-system") => {
             let account = text(entry, "/actor/account");
             if account.is_empty() {
-                format!("operator uid {}", text(entry, "/actor/uid"))
+                format!("{of_the_machine} uid {}", text(entry, "/actor/uid"))
             } else {
-                format!("operator {account}")
+                format!("{of_the_machine} {account}")
             }
         }
         other => other.to_owned(),

@@ -4,10 +4,14 @@
 mod bundle;
 mod pasted;
 
+use super::input;
 use super::output::{Exit, Failure, Output, Reader};
 
 pub(super) use bundle::{Bundle, join, mail_shares, pickup_share};
-pub(super) use pasted::{Pasted, read_standard_input};
+pub(super) use pasted::{Pasted, without_breaks};
+
+/// What to do about a text that is too long to be an e-mail.
+pub(super) const PASTE_LESS: &str = "paste one e-mail, without attachments";
 
 /// Both parts come by standard input: an argument would be seen by every user of the machine and kept by the shell.
 #[derive(Debug, clap::Args)]
@@ -26,7 +30,8 @@ pub struct Args {
 
 /// Combines, and prints either the secrets or the proofs.
 pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
-    let text = read_standard_input("Paste part 1 and part 2, then press Ctrl-D on a line of its own:", output)?;
+    let prompt = "Paste part 1 and part 2, then press Ctrl-D on a line of its own:";
+    let text = input::text(prompt, PASTE_LESS, output)?;
     let bundle = Bundle::of(&Pasted::find(&text))?;
     output.say(format_args!("delivery {}: both parts fit together", bundle.reference));
     if args.proof {

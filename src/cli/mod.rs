@@ -4,11 +4,13 @@
 //! and of the recipient run in this process.
 
 pub mod audit;
+pub mod bounce;
 pub mod certs;
 pub mod check;
 pub mod combine;
 pub mod demo;
 pub mod init;
+mod input;
 pub mod list;
 pub mod operator;
 pub mod output;
@@ -17,6 +19,7 @@ pub mod reissue;
 pub mod revoke;
 pub mod serve;
 pub mod show;
+pub mod whose;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +66,10 @@ enum Command {
     Reissue(reissue::Args),
     /// End a client's credentials.
     Revoke(revoke::Args),
+    /// Say whose a found secret or client_id is, and end it if asked to.
+    Whose(whose::Args),
+    /// For the mail system's alias: take a mail that came back, and withdraw its delivery.
+    Bounce(bounce::Args),
     /// Look into the journal.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -86,7 +93,12 @@ pub fn run() -> ExitCode {
         Err(usage) => {
             // Help and version are data and end well; the rest is usage.
             let _ = usage.print();
-            return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+            return match usage.use_stderr() {
+                // A mistake in a mail system's alias keeps the mail there until it is mended.
+                true if std::env::args_os().nth(1).is_some_and(|command| command == "bounce") => Exit::TryLater.into(),
+                true => Exit::Usage.into(),
+                false => Exit::Done.into(),
+            };
         }
     };
     let reader = if cli.json { Reader::Programs } else { Reader::People };
@@ -103,6 +115,8 @@ pub fn run() -> ExitCode {
         Command::Show(args) => show::run(args, &cli.config, &mut output),
         Command::Reissue(args) => reissue::run(args, &cli.config, &mut output),
         Command::Revoke(args) => revoke::run(args, &cli.config, &mut output),
+        Command::Whose(args) => whose::run(args, &cli.config, &mut output),
+        Command::Bounce(args) => bounce::run(args, &cli.config, &mut output),
         Command::Audit(args) => audit::run(args, &cli.config, &mut output),
         Command::Certs(args) => write_certs(args, &mut output),
         Command::Pickup(args) => pickup::run(args, &mut output),

@@ -26,6 +26,8 @@ pub enum Exit {
     Refused,
     /// 4: the journal does not verify.
     NotVerified,
+    /// 75: a mail system is to try again later (`EX_TEMPFAIL` of sysexits.h).
+    TryLater,
 }
 
 impl Exit {
@@ -37,6 +39,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Refused => 3,
             Self::NotVerified => 4,
+            Self::TryLater => 75,
         }
     }
 }

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::combine::{Bundle, Pasted, join, mail_shares, pickup_share, read_standard_input};
+use super::combine::{Bundle, PASTE_LESS, Pasted, join, mail_shares, pickup_share};
+use super::input;
 use super::output::{Exit, Failure, Output, Reader};
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::Label;
@@ -95,7 +96,7 @@ pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
         None => runtime.block_on(list(args, &door, output)),
         Some(reference) => {
             let prompt = "Paste part 1, or the whole e-mail, then press Ctrl-D on a line of its own:";
-            let paste = |output: &mut Output| read_standard_input(prompt, output);
+            let paste = |output: &mut Output| input::text(prompt, PASTE_LESS, output);
             runtime.block_on(pick_up(args, &door, reference, paste, output))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
@@ -28,27 +28,40 @@ pub struct Args {
 
 /// Ends them: when this returns, no credential of the client verifies.
 pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
-    let mut order = json!({ "client": args.client, "reason": args.reason });
-    if let Some(case) = &args.case {
+    let answer = order(&args.daemon, config, &args.client, &args.reason, args.case.as_deref())?;
+    match output.reader() {
+        Reader::Programs => output.json(&answer),
+        Reader::People => output.say(told(&answer)),
+    }
+    Ok(Exit::Done)
+}
+
+/// The order itself, whichever command it is given by.
+pub(super) fn order(
+    daemon: &Daemon,
+    config: &Path,
+    client: &str,
+    reason: &str,
+    case: Option<&str>,
+) -> Result<Value, Failure> {
+    let mut order = json!({ "client": client, "reason": reason });
+    if let Some(case) = case {
         order["case"] = json!(case);
     }
     let question = Question::post("/v1/revocations", "application/json", order.to_string());
-    let answer = args.daemon.ask_json(config, "revoke", &args.client, question)?;
-    match output.reader() {
-        Reader::Programs => output.json(&answer),
-        Reader::People => {
-            let ended = match text(&answer, "/credentials_ended").as_str() {
-                "0" => "No credential verified".to_owned(),
-                "1" => "1 credential was ended".to_owned(),
-                more => format!("{more} credentials were ended"),
-            };
-            let withdrawn = if text(&answer, "/delivery_withdrawn") == "true" {
-                "; the delivery under way was taken back"
-            } else {
-                ""
-            };
-            output.say(format_args!("{ended}{withdrawn}. None of the client verifies now."));
-        }
-    }
-    Ok(Exit::Done)
+    daemon.ask_json(config, "revoke", client, question)
+}
+
+/// What the answer says, for people.
+pub(super) fn told(answer: &Value) -> String {
+    let ended = match text(answer, "/credentials_ended").as_str() {
+        "0" => "No credential verified".to_owned(),
+        "1" => "1 credential was ended".to_owned(),
+        more => format!("{more} credentials were ended"),
+    };
+    let withdrawn = match text(answer, "/delivery_withdrawn").as_str() {
+        "true" => "; the delivery under way was taken back",
+        _ => "",
+    };
+    format!("{ended}{withdrawn}. None of the client verifies now.")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::section::Section;
-use super::values::{DnsName, Host, number, seconds_to, text, time, word};
+use super::values::{Account, DnsName, Host, account, list, number, seconds_to, text, time, word};
 use crate::domain::contact::EmailAddress;
 use crate::platform::files::FileSource;
 
@@ -20,6 +20,10 @@ pub struct Mail {
     pub ca: FileSource,
     /// The sender of every mail.
     pub from: EmailAddress,
+    /// Where mail that cannot be delivered comes back to, when not to the sender of the mails.
+    pub return_path: Option<EmailAddress>,
+    /// Accounts that hand over what came back, and may do nothing else.
+    pub bounce_users: Vec<Account>,
     /// What we call ourselves (EHLO).
     pub hello: DnsName,
     /// How we log in, where the relay asks for it.
@@ -93,6 +97,8 @@ impl Mail {
         let port = section.optional("port", number(1..=65_535));
         let ca = section.or("ca", FileSource::Path("/etc/ssl/certs/ca-certificates.crt".into()), text);
         let from: Option<EmailAddress> = section.required("from", text);
+        let return_path = section.optional("return_path", text);
+        let bounce_users = section.or("bounce_users", Vec::new(), list(0, account));
         let hello = section.optional("hello", text);
         let login = Login::read(section);
         let sessions = section.or("sessions", 4, number(1..=64));
@@ -120,6 +126,8 @@ impl Mail {
             security,
             ca: ca?,
             from,
+            return_path: return_path?,
+            bounce_users: bounce_users?,
             hello,
             login: login?,
             sessions: sessions?,

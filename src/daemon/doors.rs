@@ -66,7 +66,14 @@ impl Doors {
     fn bind_sockets(&mut self, config: &Config) -> Result<(), Refused> {
         let operator = &config.operator;
         let Admitted { users, groups } = Admitted::find(&operator.users, &operator.groups)?;
-        let keeper = SocketKeeper::Operators { users, groups, name_of: Arc::new(user_name) };
+        let Admitted { users: mail_systems, .. } = Admitted::find(&config.mail.bounce_users, &[])?;
+        if let Some(both) = mail_systems.intersection(&users).next() {
+            let cause = "the same account is an operator's";
+            let hint = "give the mail system an account of its own, in none of operator.users and operator.groups";
+            let account = user_name(*both).unwrap_or_else(|| both.to_string());
+            return Err(Refused::files("take returned mail from (mail.bounce_users)", account, cause, hint));
+        }
+        let keeper = SocketKeeper::Operators { users, groups, mail_systems, name_of: Arc::new(user_name) };
         let doorway = Doorway::Socket(bind_unix(&operator.socket)?, keeper);
         self.bound.push(Bound { name: "operator", doorway, limits: limits(&operator.limits, config) });
         if let Some(socket) = config.gateway.as_ref().and_then(|gateway| gateway.socket.as_ref()) {

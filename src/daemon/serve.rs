@@ -215,7 +215,7 @@ pub(super) fn relay(config: &Config) -> Result<Relay, Refused> {
         },
         roots_pem: without_examples(files::read_public(&mail.ca)?, config)?,
         hello: mail.hello.to_string(),
-        sender: mail.from.clone(),
+        sender: mail.return_path.clone().unwrap_or_else(|| mail.from.clone()),
         login,
         deadlines: mail::Deadlines {
             connect: deadlines.connect,

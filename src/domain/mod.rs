@@ -15,6 +15,7 @@ pub mod ending;
 pub mod event;
 pub mod ids;
 pub mod issuance;
+pub mod mail_status;
 pub mod name;
 pub mod notice;
 pub mod organisation;

@@ -73,6 +73,8 @@ pub enum NoticeKind {
     Ending,
     /// Further APIs may be called with the same credential.
     Granted,
+    /// The mail with part 1 came back, so the delivery is withdrawn; to the operators.
+    Bounced,
 }
 
 words_of!(NoticeKind {
@@ -83,4 +85,5 @@ words_of!(NoticeKind {
     Reminder => "reminder",
     Ending => "ending",
     Granted => "granted",
+    Bounced => "bounced",
 });

@@ -47,6 +47,16 @@ pub struct Operator {
     pub user: Option<String>,
 }
 
+/// The account that a mail system hands returned mail over with, on the daemon's own machine, as the kernel tells. It is no
+/// operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailSystem {
+    /// The user id of the process that connected.
+    pub uid: u32,
+    /// The user's name, where the system knows one.
+    pub user: Option<String>,
+}
+
 /// Any process on the daemon's own machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local;
@@ -62,6 +72,8 @@ pub enum Caller {
     Gateway(Arc<Gateway>),
     /// Through the operator socket.
     Operator(Arc<Operator>),
+    /// Through the operator socket as well, for returned mail alone.
+    MailSystem(Arc<MailSystem>),
     /// Through the metrics door.
     Local(Arc<Local>),
 }

@@ -94,7 +94,12 @@ impl<S: Send + Sync + 'static> Guest<S> {
         };
         let mut response = outcome.unwrap_or_else(|problem| problem.into_response(&id));
         response.headers_mut().insert(X_REQUEST_ID, id.to_header());
-        self.hall.counters.count(self.hall.door, response.status());
+        let door = match &self.who {
+            // One socket serves two kinds of caller.
+            Who::Told(caller) => caller.door(),
+            Who::Presented(_) => self.hall.door,
+        };
+        self.hall.counters.count(door, response.status());
         self.wire.set_serving(false);
         response
     }

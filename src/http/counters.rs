@@ -99,6 +99,7 @@ impl EncodeLabelValue for DoorLabel {
             Door::Pickup => "pickup",
             Door::Gateway => "gateway",
             Door::Operator => "operator",
+            Door::Returns => "returned mail",
             Door::Metrics => "metrics",
         };
         EncodeLabelValue::encode(&text, encoder)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::caller::{Caller, Gateway, Operator, Recipient, Sender};
+use super::caller::{Caller, Gateway, MailSystem, Operator, Recipient, Sender};
 use super::identity::{NoOrganisation, OrganisationAttribute, Peer};
 use crate::domain::digest::SpkiPin;
 use crate::domain::ids::{Environment, PeerName};
@@ -34,6 +34,8 @@ pub enum SocketKeeper {
         users: BTreeSet<u32>,
         /// Group ids that may call, by the process's own group: the kernel tells no others.
         groups: BTreeSet<u32>,
+        /// User ids that hand returned mail over, and may do nothing else whatever groups they are in.
+        mail_systems: BTreeSet<u32>,
         /// The system's name for a user id.
         name_of: UserNames,
     },
@@ -142,7 +144,10 @@ impl SocketKeeper {
     /// Who the process with these ids is at this socket.
     pub fn name(&self, uid: u32, gid: u32) -> Option<Caller> {
         match self {
-            Self::Operators { users, groups, name_of } => {
+            Self::Operators { mail_systems, name_of, .. } if mail_systems.contains(&uid) => {
+                Some(Caller::MailSystem(Arc::new(MailSystem { uid, user: name_of(uid) })))
+            }
+            Self::Operators { users, groups, name_of, .. } => {
                 let may_call = users.contains(&uid) || groups.contains(&gid);
                 may_call.then(|| Caller::Operator(Arc::new(Operator { uid, gid, user: name_of(uid) })))
             }

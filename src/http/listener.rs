@@ -50,6 +50,8 @@ pub struct Listener<S> {
     entrance: Entrance,
     hall: Arc<Hall<S>>,
     places: Arc<Places>,
+    /// For the mail system, so that a flood of returned mail takes no place from an operator.
+    places_for_returns: Arc<Places>,
     randomness: Arc<dyn Randomness>,
 }
 
@@ -64,6 +66,9 @@ enum Arrived {
     Socket(UnixStream, Caller),
     Loopback(TcpStream),
 }
+
+/// How many processes of a mail system are answered at a time; it tries again with the others.
+const RETURNS_AT_ONCE: usize = 4;
 
 /// The first and the longest wait after the system gave no new socket.
 const BACK_OFF_FIRST: Duration = Duration::from_millis(10);
@@ -84,9 +89,10 @@ impl<S: Send + Sync + 'static> Listener<S> {
         let door = doorway.door();
         let entrance = Entrance::open(doorway)?;
         let places = Places::new(limits.connections_max, limits.connections_per_source_max);
+        let places_for_returns = Places::new(RETURNS_AT_ONCE, RETURNS_AT_ONCE);
         let Surroundings { counters, refusals, randomness } = surroundings;
         let hall = Arc::new(Hall { state, router, limits, door, counters, refusals });
-        Ok(Self { entrance, hall, places, randomness })
+        Ok(Self { entrance, hall, places, places_for_returns, randomness })
     }
 
     /// The address that clients connect to; `None` for a Unix socket.
@@ -151,7 +157,11 @@ impl<S: Send + Sync + 'static> Listener<S> {
                 (Arrived::Socket(stream, caller), None)
             }
         };
-        match self.places.take(address) {
+        let places = match &arrived {
+            Arrived::Socket(_, Caller::MailSystem(_)) => &self.places_for_returns,
+            Arrived::Socket(..) | Arrived::Tls(..) | Arrived::Loopback(_) => &self.places,
+        };
+        match places.take(address) {
             Ok(place) => Ok(Some((arrived, address, place))),
             Err(reason) => {
                 self.hall.refusals.note(reason, None, &"as many connections are open as may be");

@@ -4,6 +4,8 @@
 mod asked;
 mod look;
 mod orders;
+mod returned;
+mod whose;
 
 use super::route::Route;
 use super::service::Service;
@@ -12,5 +14,5 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes of this door.
 pub fn routes() -> Vec<Route<Service>> {
-    [look::routes(), orders::routes()].into_iter().flatten().collect()
+    [look::routes(), orders::routes(), returned::routes(), whose::routes()].into_iter().flatten().collect()
 }

@@ -280,6 +280,10 @@ fn abandoned(cause: AbandonCause) -> (&'static str, &'static str) {
         AbandonCause::Unclaimed => {
             ("unclaimed", "The time to pick this delivery up is over. Ask the agency for a new issue.")
         }
+        AbandonCause::Bounced => (
+            "bounced",
+            "The e-mail of this delivery could not be delivered, so it is void. Tell the agency which address is right.",
+        ),
         AbandonCause::ProofsSpent => {
             ("proofs-spent", "Too many wrong proofs were sent for this delivery. Ask the agency for a new issue.")
         }
@@ -287,8 +291,7 @@ fn abandoned(cause: AbandonCause) -> (&'static str, &'static str) {
         | AbandonCause::MailRefused
         | AbandonCause::MailUnknown
         | AbandonCause::Stopped
-        | AbandonCause::Crashed
-        | AbandonCause::Bounced => (
+        | AbandonCause::Crashed => (
             "mail-failed",
             "The e-mail of this delivery did not go out cleanly, so it is void. A newer e-mail is on its way or has arrived; use that.",
         ),

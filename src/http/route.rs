@@ -9,7 +9,7 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 
 use super::Response;
-use super::caller::{Caller, Gateway, Local, Operator, Recipient, Sender};
+use super::caller::{Caller, Gateway, Local, MailSystem, Operator, Recipient, Sender};
 use super::problem::Problem;
 use super::request::{Authorised, Circumstances, Parameters};
 
@@ -30,6 +30,8 @@ pub enum Door {
     Gateway,
     /// Commands of operators.
     Operator,
+    /// Returned mail from the mail system: the operator socket, for an account that is no operator's.
+    Returns,
     /// Health and figures.
     Metrics,
 }
@@ -67,6 +69,8 @@ pub enum Action<S> {
     Gateway(Handler<S, Gateway>),
     /// For operators.
     Operator(Handler<S, Operator>),
+    /// For the mail system.
+    Returns(Handler<S, MailSystem>),
     /// For processes on this machine.
     Metrics(Handler<S, Local>),
 }
@@ -92,7 +96,8 @@ pub struct BadRoute(&'static str);
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 5] = [Self::Intake, Self::Pickup, Self::Gateway, Self::Operator, Self::Metrics];
+    pub const ALL: [Self; 6] =
+        [Self::Intake, Self::Pickup, Self::Gateway, Self::Operator, Self::Returns, Self::Metrics];
 }
 
 impl Caller {
@@ -103,6 +108,7 @@ impl Caller {
             Self::Recipient(_) => Door::Pickup,
             Self::Gateway(_) => Door::Gateway,
             Self::Operator(_) => Door::Operator,
+            Self::MailSystem(_) => Door::Returns,
             Self::Local(_) => Door::Metrics,
         }
     }
@@ -138,6 +144,7 @@ impl<S> Route<S> {
             Action::Pickup(_) => Door::Pickup,
             Action::Gateway(_) => Door::Gateway,
             Action::Operator(_) => Door::Operator,
+            Action::Returns(_) => Door::Returns,
             Action::Metrics(_) => Door::Metrics,
         }
     }
@@ -192,12 +199,20 @@ impl<S> Router<S> {
             (Action::Operator(serve), Caller::Operator(who)) => {
                 serve(state, Authorised::new(who, head, parameters, body, circumstances))
             }
+            (Action::Returns(serve), Caller::MailSystem(who)) => {
+                serve(state, Authorised::new(who, head, parameters, body, circumstances))
+            }
             (Action::Metrics(serve), Caller::Local(who)) => {
                 serve(state, Authorised::new(who, head, parameters, body, circumstances))
             }
             // The route was looked up by the caller's door, so the two agree.
             (
-                Action::Intake(_) | Action::Pickup(_) | Action::Gateway(_) | Action::Operator(_) | Action::Metrics(_),
+                Action::Intake(_)
+                | Action::Pickup(_)
+                | Action::Gateway(_)
+                | Action::Operator(_)
+                | Action::Returns(_)
+                | Action::Metrics(_),
                 _,
             ) => return Err(Problem::not_found()),
         })

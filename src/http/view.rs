@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::agreement::AgreementState;
+use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::Fingerprint;
@@ -114,11 +115,67 @@ pub struct Owner {
     name: Option<Name>,
 }
 
+impl Owner {
+    fn of(party: &Party, organisation: Option<Organisation>) -> Self {
+        let number = match party {
+            Party::Organisation(number) => Some(number.to_string()),
+            Party::Person(_) => None,
+        };
+        Self { number, name: organisation.map(|organisation| organisation.name) }
+    }
+}
+
 /// One pair of a bundle, without its secret.
 #[derive(Debug, Serialize)]
 pub struct Key {
     label: Label,
     client_id: ClientId,
+}
+
+/// Whose a found secret or client_id is.
+#[derive(Debug, Serialize)]
+pub struct Held {
+    application_id: ApplicationId,
+    environment: Environment,
+    organisation: Owner,
+    software: Name,
+    label: Label,
+    client_id: ClientId,
+    /// The secret's own; for a client_id the active one, or the newest that there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    /// Whether a gateway accepts that version now.
+    verifies: bool,
+}
+
+impl Held {
+    /// Of one version's secret for one pair.
+    pub fn of_secret(view: ClientView, version: u32, label: Label, now: Timestamp) -> Option<Self> {
+        let credential = view.client.credentials.get(&version)?.clone();
+        Self::new(view, label, Some(&credential), now)
+    }
+
+    /// Of one of a client's public ids.
+    pub fn of_client_id(view: ClientView, client_id: &ClientId, now: Timestamp) -> Option<Self> {
+        let label = view.client.keys.iter().find(|(_, id)| *id == client_id)?.0.clone();
+        let newest = || view.client.credentials.values().next_back();
+        let credential = view.client.active().or_else(newest).cloned();
+        Self::new(view, label, credential.as_ref(), now)
+    }
+
+    fn new(view: ClientView, label: Label, credential: Option<&Credential>, now: Timestamp) -> Option<Self> {
+        let ClientView { mut client, organisation } = view;
+        Some(Self {
+            client_id: client.keys.remove(&label)?,
+            label,
+            organisation: Owner::of(&client.party, organisation),
+            version: credential.map(|credential| Version::of(credential, client.end_of(credential))),
+            verifies: credential.is_some_and(|credential| client.verifies(credential, now)),
+            application_id: client.application,
+            environment: client.environment,
+            software: client.software,
+        })
+    }
 }
 
 /// One fetch of a pickup share.
@@ -204,10 +261,6 @@ impl Registered {
     /// Of one client.
     pub fn of(view: ClientView, policy: &Policy) -> Self {
         let ClientView { client, organisation } = view;
-        let number = match &client.party {
-            Party::Organisation(number) => Some(number.to_string()),
-            Party::Person(_) => None,
-        };
         let of_order = client.credentials.values().filter(|credential| credential.issuance == client.issuance.id);
         let version = |credential: &Credential| Version::of(credential, client.end_of(credential));
         let current = of_order.map(version).collect();
@@ -217,7 +270,7 @@ impl Registered {
             keys: keys(&client),
             categories: categories(&client, policy),
             agreement: Agreement::of(&client),
-            organisation: Owner { number, name: organisation.map(|organisation| organisation.name) },
+            organisation: Owner::of(&client.party, organisation),
             application_id: client.application,
             environment: client.environment,
             software: client.software,

@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod approve;
+pub mod bounce;
 pub mod campaign;
 pub mod campaign_pages;
 pub mod collect;

@@ -36,6 +36,8 @@ pub(super) enum Told<'a> {
     All,
     /// The contacts that do not get the mail share.
     Administrative,
+    /// The agency's own operators alone, if they have a mailbox.
+    Operators(&'a Policy),
     /// Every contact, and the agency's own operators if they have a mailbox.
     AllAndOperators(&'a Policy),
 }
@@ -51,10 +53,11 @@ pub(super) fn notices_to(
     let is_told = |role| match told {
         Told::All | Told::AllAndOperators(_) => true,
         Told::Administrative => role == Role::Administrative,
+        Told::Operators(_) => false,
     };
     let tells_operators = match told {
         Told::All | Told::Administrative => false,
-        Told::AllAndOperators(policy) => policy.tells_operators,
+        Told::AllAndOperators(policy) | Told::Operators(policy) => policy.tells_operators,
     };
     let mut ids = ids.0.iter().copied();
     let operators = ids.next().filter(|_| tells_operators);

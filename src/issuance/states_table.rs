@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::agreement::{AgreementChange, FollowAgreement, RecordAgreement};
 use super::approve::Approve;
+use super::bounce::Bounce;
 use super::campaign::{CampaignOrder, CloseCampaign, OpenCampaign, ReissueInCampaign};
 use super::collect::Collect;
 use super::confirm::Confirm;
@@ -246,6 +247,17 @@ impl Paper {
         }
     }
 
+    fn bounce(&self) -> Bounce {
+        Bounce {
+            actor: Actor::MailSystem { uid: 998, account: None },
+            application: own(),
+            version: self.ours().map_or(1, |client| client.last_version),
+            status: "5.1.1".parse().ok(),
+            notices: self.notices(),
+            policy: Arc::clone(&self.policy),
+        }
+    }
+
     fn expire(&self) -> Expire {
         Expire { application: own(), notices: self.notices(), policy: Arc::clone(&self.policy) }
     }
@@ -416,6 +428,7 @@ fn every_command_has_its_answer_in_every_state() {
     table.row("the relay said 250", |paper| paper.settle(Outcome::Accepted));
     table.row("the relay refused the mail", |paper| paper.settle(Outcome::Void(AbandonCause::MailRefused)));
     table.row("the relay did not answer", |paper| paper.settle(Outcome::Void(AbandonCause::MailUnknown)));
+    table.row("the mail came back", |paper| paper.bounce());
     table.row("the relay put the recipient off", |paper| paper.settle(Outcome::NoVersion(Setback::Passing)));
     table.row("a crash", |paper| {
         let policy = Arc::clone(&paper.policy);

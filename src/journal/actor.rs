@@ -26,6 +26,13 @@ pub enum Actor {
         /// The certificate that it showed.
         certificate: Fingerprint,
     },
+    /// The mail system that returned mail is piped to, by the kernel's word on the other end of the operator socket.
+    MailSystem {
+        /// The numeric user id of its account.
+        uid: u32,
+        /// The account's name at that time, when it had one.
+        account: Option<PeerName>,
+    },
     /// A person at the agency, by the kernel's word on the other end of the operator socket.
     Operator {
         /// The numeric user id; the name may change hands, so both are kept.

@@ -77,6 +77,9 @@ pub enum Fact {
     /// The relay took the mail with part 1.
     #[serde(rename = "mail.accepted")]
     MailAccepted(Nothing),
+    /// The mail with part 1 came back.
+    #[serde(rename = "mail.returned")]
+    MailReturned(MailReturned),
     /// A credential will never become active.
     #[serde(rename = "credential.abandoned")]
     CredentialAbandoned(CredentialAbandoned),
@@ -153,6 +156,7 @@ impl Fact {
             | Self::IssuanceCompleted(_) => matches!(subject, Subject::Issuance { .. }),
             Self::CredentialGenerated(_)
             | Self::MailAccepted(_)
+            | Self::MailReturned(_)
             | Self::CredentialAbandoned(_)
             | Self::ShareCollected(_)
             | Self::PickupReminded(_)

@@ -136,6 +136,10 @@ impl Applied<'_> {
             Fact::IssuanceCompleted(_) => self.complete(),
             Fact::CredentialGenerated(data) => self.generate(data),
             Fact::MailAccepted(_) => self.mail_accepted(),
+            Fact::MailReturned(_) => {
+                let on_its_way = self.credential()?.state.is_on_its_way();
+                if on_its_way { Ok(()) } else { Err("a mail comes back for a delivery that is over") }
+            }
             Fact::CredentialAbandoned(data) => {
                 let state = CredentialState::Abandoned { cause: data.cause, at: self.entry.time };
                 self.move_credential(state).map(drop)

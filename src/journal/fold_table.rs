@@ -26,6 +26,7 @@ const CREDENTIAL_ANSWERS: &str = "
                       generated mailed active retiring abandoned ended
 CredentialGenerated           .      .      .        .         .     .
 MailAccepted                  x      .      .        .         .     .
+MailReturned                  x      x      .        .         .     .
 CredentialAbandoned           x      x      .        .         .     .
 ShareCollected                .      x      .        .         .     .
 PickupRefused                 x      x      x        x         x     x
@@ -127,6 +128,7 @@ fn credential_facts(client: &Client) -> Vec<Fact> {
     vec![
         generated(client),
         Fact::MailAccepted(Nothing {}),
+        Fact::MailReturned(MailReturned { status: "5.1.1".parse().ok() }),
         Fact::CredentialAbandoned(CredentialAbandoned { cause: AbandonCause::Revoked }),
         Fact::ShareCollected(ShareCollected { fetch: 1, network: Pseudonym::of(b"network") }),
         Fact::PickupRefused(PickupRefused { count: 1, certificate: Fingerprint::of(b"certificate") }),

@@ -42,6 +42,7 @@ kinds!(
     IssuanceCompleted,
     CredentialGenerated,
     MailAccepted,
+    MailReturned,
     CredentialAbandoned,
     ShareCollected,
     PickupReminded,
@@ -61,7 +62,7 @@ kinds!(
 
 /// One entry of every kind, out of one history.
 pub(super) fn one_of_each() -> BTreeMap<&'static str, Entry> {
-    let history = History::of_length(5, 1500);
+    let history = History::of_length(5, 2500);
     history.entries.into_iter().map(|entry| (kind(&entry.fact), entry)).collect()
 }
 
@@ -75,7 +76,7 @@ fn every_kind_has_a_sample() {
 
 #[test]
 fn every_kind_is_written_as_the_reference_form_of_rfc_8785_and_read_back() {
-    for entry in History::of_length(5, 1500).entries {
+    for entry in History::of_length(5, 2500).entries {
         let bytes = entry.canonical();
         assert_eq!(bytes, serde_json_canonicalizer::to_vec(&entry).unwrap());
         assert_eq!(Entry::parse(&bytes), Ok(entry));

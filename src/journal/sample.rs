@@ -223,7 +223,16 @@ impl History {
 
     fn pick_up(&mut self, client: &Client, credential: &Credential) {
         let subject = Subject::of_credential(client, credential);
-        match self.dice.roll(9) {
+        match self.dice.roll(10) {
+            4 if self.dice.roll(2) == 0 => {
+                let status = (self.dice.roll(2) == 0).then(|| "5.1.1".parse().unwrap());
+                self.add(subject.clone(), Fact::MailReturned(MailReturned { status }));
+                let cause = AbandonCause::Bounced;
+                self.add(subject.clone(), Fact::CredentialAbandoned(CredentialAbandoned { cause }));
+                let failed = IssuanceFailed { cause: FailCause::Bounced };
+                self.add(Subject::of_order(client), Fact::IssuanceFailed(failed));
+                self.tell(client, subject, NoticeKind::Bounced);
+            }
             3 if !credential.reminded => self.add(subject, Fact::PickupReminded(Nothing {})),
             0 => {
                 let certificate = Fingerprint::from_bytes(self.dice.bytes());
@@ -334,7 +343,8 @@ impl History {
     fn tell(&mut self, client: &Client, subject: Subject, what: NoticeKind) {
         let told = client.contacts.iter().map(|contact| (NoticeId::new(self.now(), &self.dice).unwrap(), contact.id));
         let notices = told.collect();
-        let operators = (what == NoticeKind::Ending).then(|| NoticeId::new(self.now(), &self.dice).unwrap());
+        let to_operators = matches!(what, NoticeKind::Ending | NoticeKind::Bounced);
+        let operators = to_operators.then(|| NoticeId::new(self.now(), &self.dice).unwrap());
         self.add(subject, Fact::NoticeQueued(NoticeQueued { what, notices, operators }));
     }
 
@@ -427,7 +437,8 @@ impl History {
 
     fn any_actor(&self) -> Actor {
         let certificate = Fingerprint::from_bytes(self.dice.bytes());
-        match self.dice.roll(4) {
+        match self.dice.roll(5) {
+            3 => Actor::MailSystem { uid: 998, account: None },
             0 => Actor::Sender { name: "case-system".parse().unwrap(), certificate },
             1 => Actor::Recipient { party: Party::Organisation("5590000005".parse().unwrap()), certificate },
             2 => Actor::Operator { uid: 1000, account: "anna".parse().ok() },

@@ -17,6 +17,7 @@ mod message;
 mod notice;
 mod part_one;
 mod reply;
+mod returned;
 mod session;
 mod settings;
 
@@ -24,6 +25,7 @@ pub use failure::{Alarm, CertificateFault, LoginFault, MailFailure, Phase, Troub
 pub use message::{Agency, MailNotWritten, OutgoingMail};
 pub use notice::NoticeMail;
 pub use part_one::{BadUrl, PartOne, PickupUrl};
-pub use reply::{EnhancedCode, ReplyCode};
+pub use reply::ReplyCode;
+pub use returned::{Action, NotReturned, Returned};
 pub use session::{Offered, Relay, RelayReceipt, Session};
 pub use settings::{BadSettings, Deadlines, Login, RelaySettings, Security};

@@ -89,6 +89,7 @@ impl NoticeMail {
                     NoticeKind::Reminder => "väntar på att hämtas",
                     NoticeKind::Ending => "nycklarna slutar snart att gälla",
                     NoticeKind::Granted => "nycklarna gäller för fler API:er",
+                    NoticeKind::Bounced => "brevet med del 1 kom tillbaka",
                 };
                 format!("API-nycklar till {} ({place}), leverans {}: {what}", self.software, self.reference)
             }
@@ -101,6 +102,7 @@ impl NoticeMail {
                     NoticeKind::Reminder => "waiting to be collected",
                     NoticeKind::Ending => "the keys will soon cease to be valid",
                     NoticeKind::Granted => "the keys are valid for more APIs",
+                    NoticeKind::Bounced => "the mail with part 1 came back",
                 };
                 format!("API keys for {} ({place}), delivery {}: {what}", self.software, self.reference)
             }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::domain::mail_status::MailStatus;
+
 /// The most bytes that one reply may have, all its lines together. An EHLO reply has some hundreds. The SMTP library
 /// parses a reply from its start again at each line, so the work grows with the square: 64 KiB of short lines held an
 /// unoptimised build for ten seconds, past every deadline.
@@ -17,18 +19,7 @@ pub struct ReplyCode {
     /// Three digits, 200 to 599.
     pub code: u16,
     /// The enhanced status code of the reply's last line, where it has one that agrees with the code.
-    pub enhanced: Option<EnhancedCode>,
-}
-
-/// An enhanced status code (RFC 3463), such as `5.7.1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EnhancedCode {
-    /// 2, 4 or 5: the same as the first digit of the reply code.
-    pub class: u8,
-    /// At most 999.
-    pub subject: u16,
-    /// At most 999.
-    pub detail: u16,
+    pub enhanced: Option<MailStatus>,
 }
 
 impl ReplyCode {
@@ -56,7 +47,7 @@ impl ReplyCode {
 impl fmt::Display for ReplyCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.enhanced {
-            Some(EnhancedCode { class, subject, detail }) => write!(f, "{} {class}.{subject}.{detail}", self.code),
+            Some(status) => write!(f, "{} {status}", self.code),
             None => write!(f, "{}", self.code),
         }
     }
@@ -149,16 +140,9 @@ impl ReplyScanner {
 }
 
 /// RFC 2034, section 4: the first word, whose class is the reply's own.
-fn enhanced(class: u8, text: &[u8]) -> Option<EnhancedCode> {
+fn enhanced(class: u8, text: &[u8]) -> Option<MailStatus> {
     let word = std::str::from_utf8(text.split(|byte| *byte == b' ').next()?).ok()?;
-    let mut parts = word.split('.');
-    let (first, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
-    let number = |part: &str| {
-        let fits = (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        if fits { part.parse::<u16>().ok() } else { None }
-    };
-    let agrees = parts.next().is_none() && number(first)? == u16::from(class) && first.len() == 1;
-    Some(EnhancedCode { class, subject: number(subject)?, detail: number(detail)? }).filter(|_| agrees)
+    word.parse().ok().filter(|status: &MailStatus| status.class() == class)
 }
 
 #[cfg(test)]

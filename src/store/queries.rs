@@ -10,8 +10,10 @@ use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
 use crate::domain::contact::Contact;
 use crate::domain::credential::Credential;
-use crate::domain::ids::{ApplicationId, CampaignId, ClientId, Environment, IssuanceId, NoticeId};
+use crate::domain::digest::Verifier;
+use crate::domain::ids::{ApplicationId, CampaignId, ClientId, Environment, IssuanceId, Label, MessageId, NoticeId};
 use crate::domain::issuance::Issuance;
+use crate::domain::notice::NoticeKind;
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
@@ -30,6 +32,12 @@ pub trait Queries {
 
     /// The application that a public id belongs to.
     fn application_of(&mut self, client_id: &ClientId) -> Result<Option<ApplicationId>, ReadError>;
+
+    /// What was mailed under a Message-ID.
+    fn mailed_as(&mut self, message_id: MessageId) -> Result<Option<Mailed>, ReadError>;
+
+    /// The pair that a secret belongs to, whatever has become of its version. One look-up in an index.
+    fn holder_of(&mut self, verifier: &Verifier) -> Result<Option<HeldKey>, ReadError>;
 
     /// Clients in order of application, from after `after`, at most `limit`.
     fn clients(
@@ -153,6 +161,36 @@ pub struct Behind {
     pub clients: Vec<ApplicationId>,
     /// The last entry that changed any agreement.
     pub newest: Option<u64>,
+}
+
+/// What a Message-ID of ours was given to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mailed {
+    /// The mail with part 1 of one version.
+    PartOne {
+        /// Its application.
+        application: ApplicationId,
+        /// The version.
+        version: u32,
+    },
+    /// A notice or a receipt.
+    Notice {
+        /// About which application.
+        application: ApplicationId,
+        /// What it says.
+        what: NoticeKind,
+    },
+}
+
+/// Which secret of which version a verifier is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldKey {
+    /// The application of its client.
+    pub application: ApplicationId,
+    /// The version.
+    pub version: u32,
+    /// The pair.
+    pub label: Label,
 }
 
 /// One order with its versions.

@@ -220,6 +220,11 @@ impl Harness {
         operator::run(&self.configuration(), arguments)
     }
 
+    /// The same, with something on standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Ran {
+        operator::run_with_input(&self.configuration(), arguments, input.as_ref())
+    }
+
     /// Journal entries of one kind, as `audit show` reads them from the files.
     pub(crate) fn entries(&self, kind: &str) -> Vec<Value> {
         let shown = self.run(&["audit", "show", "--json", "--kind", kind]).expect_exit(0);

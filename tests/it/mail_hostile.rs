@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tallyd::mail::{Alarm, EnhancedCode, LoginFault, MailFailure, Phase, ReplyCode, Trouble};
+use tallyd::mail::{Alarm, LoginFault, MailFailure, Phase, ReplyCode, Trouble};
 
 use crate::mail_fixture::{DEADLINES, Outcome, Pki, deliver, deliver_over, relay};
 use crate::sink::{Behaviour, Door, Sink};
@@ -17,15 +17,7 @@ pub(crate) fn expected(behaviour: Behaviour) -> (Door, Outcome) {
     let fails = |kept, failure| Outcome { result: Err(failure), kept };
     let said = |text: &str| {
         let (code, enhanced) = text.split_once(' ').map_or((text, None), |(code, rest)| (code, Some(rest)));
-        let part = |rest: &str, place| rest.split('.').nth(place).unwrap().parse::<u16>().unwrap();
-        ReplyCode {
-            code: code.parse().unwrap(),
-            enhanced: enhanced.map(|rest| EnhancedCode {
-                class: u8::try_from(part(rest, 0)).unwrap(),
-                subject: part(rest, 1),
-                detail: part(rest, 2),
-            }),
-        }
+        ReplyCode { code: code.parse().unwrap(), enhanced: enhanced.map(|status| status.parse().unwrap()) }
     };
     let deferred = |kept, phase, text| fails(kept, MailFailure::Deferred { phase, reply: said(text) });
     let refused = |kept, phase, text| fails(kept, MailFailure::Refused { phase, reply: said(text) });

@@ -1,21 +1,23 @@
 //! A real Postfix as the relay, with both ways of beginning TLS: the whole way through it, and what it refuses.
 
 mod relay;
+mod returned;
 
 use tallyd::domain::ids::Environment;
 
 use self::relay::Postfix;
 use crate::harness::approval::Approval;
 use crate::harness::mailbox::{PartOne, text_of, tokens};
-use crate::harness::{Harness, free_port};
+use crate::harness::{Harness, Settings, free_port};
 
 /// An agency whose relay is a Postfix that has these mailboxes. Postfix comes last, and so ends first: it lives in the
 /// directory of the agency.
-fn agency(start_tls: bool, mailboxes: &[&str]) -> (Harness, Postfix) {
+fn agency(start_tls: bool, mailboxes: &[&str], change: impl FnOnce(&mut Settings)) -> (Harness, Postfix) {
     let port = free_port();
     let mut harness = Harness::prepare(|settings| {
         settings.relay = Some(port);
         settings.start_tls = start_tls;
+        change(settings);
     });
     let postfix = Postfix::start(&harness.path().join("outside/postfix"), port, start_tls, &harness, mailboxes);
     harness.run(&["init"]).expect_exit(0);
@@ -25,7 +27,7 @@ fn agency(start_tls: bool, mailboxes: &[&str]) -> (Harness, Postfix) {
 
 fn the_whole_way(start_tls: bool) {
     let approval = Approval::new();
-    let (harness, postfix) = agency(start_tls, &[approval.technical(), approval.administrative()]);
+    let (harness, postfix) = agency(start_tls, &[approval.technical(), approval.administrative()], |_| {});
     let checked = harness.run(&["check"]).expect_exit(0);
     assert!(checked.out.contains("answers over TLS"), "{}", checked.out);
     harness.approve(&approval);
@@ -64,7 +66,7 @@ fn the_whole_way_over_starttls() {
 #[test]
 fn a_mailbox_that_the_relay_does_not_know_fails_the_order_before_any_secret_is_made() {
     let (unknown, known) = (Approval::new(), Approval::new());
-    let (harness, postfix) = agency(false, &[known.technical(), known.administrative()]);
+    let (harness, postfix) = agency(false, &[known.technical(), known.administrative()], |_| {});
     let accepted = harness.approve(&unknown);
     let target = format!("/v1/issuances/{}", accepted["issuance_id"].as_str().unwrap());
     let order = harness.until("a failed order", || {

@@ -2,17 +2,12 @@
 //! one. It finds them and says which are not whole; what belongs together is decided elsewhere.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Read};
 
 use zeroize::Zeroizing;
 
-use super::super::output::{Failure, Output};
 use crate::domain::ids::Label;
 use crate::domain::reference::Reference;
 use crate::domain::share::{NotAShare, Share, ShareToken, Side};
-
-/// An e-mail with a hundred pairs has some 60 KiB; beyond this it is not an e-mail.
-const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What every token begins with.
 const START: &str = "tally1.";
@@ -105,32 +100,9 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Reads all of standard input. People are told what to paste; the terminal shows it, as it shows the e-mail.
-pub(in crate::cli) fn read_standard_input(prompt: &str, output: &mut Output) -> Result<Zeroizing<String>, Failure> {
-    let input = io::stdin();
-    if input.is_terminal() {
-        output.say(prompt);
-    }
-    read_text(input.lock())
-}
-
-fn read_text(input: impl Read) -> Result<Zeroizing<String>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    input
-        .take(TEXT_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| Failure::new("read", "standard input", cause))?;
-    if bytes.len() as u64 > TEXT_BYTES_MAX {
-        let cause = format!("it is longer than {TEXT_BYTES_MAX} bytes");
-        return Err(Failure::new("read", "standard input", cause).hint("paste one e-mail, without attachments"));
-    }
-    // Shares are ASCII; whatever else the mail is written in does not matter.
-    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
 /// The text without what mail programs put into a long word: white space, quoting marks, soft line breaks, invisible
 /// characters, and NUL, which is every second byte where UTF-16 is read as ASCII.
-fn without_breaks(text: &str) -> Zeroizing<String> {
+pub(in crate::cli) fn without_breaks(text: &str) -> Zeroizing<String> {
     let mut joined = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
@@ -246,10 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_read_and_too_many_are_refused() {
-        assert_eq!(read_text(&b"\xff\xfetally1\xe5"[..]).unwrap().matches("tally1").count(), 1);
-        let failure = read_text(io::repeat(b'a')).unwrap_err();
-        assert!(failure.to_string().contains("longer than"), "{failure}");
+    fn a_text_without_shares_holds_none() {
         assert_eq!(found(""), (0, vec![]));
         assert_eq!(found("=\u{e5}\u{e5}tally1="), (0, vec![]));
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::domain::ids::{ApplicationId, ClientId, EventPart};
+use crate::domain::ids::{ApplicationId, ClientId, EventPart, PeerName};
 use crate::domain::name::Name;
 use crate::http::caller::Operator;
 use crate::http::event::fields::{Faults, Fields};
@@ -54,7 +54,12 @@ impl<T> Asked<T> {
 /// Who asks, by the kernel's word.
 pub(super) fn actor(request: &Authorised<Operator>) -> Actor {
     let caller = request.caller();
-    Actor::Operator { uid: caller.uid, account: caller.user.as_ref().and_then(|user| user.parse().ok()) }
+    Actor::Operator { uid: caller.uid, account: account(caller.user.as_deref()) }
+}
+
+/// An account's name as the journal writes it; without one there is still the number.
+pub(super) fn account(user: Option<&str>) -> Option<PeerName> {
+    user.and_then(|user| user.parse().ok())
 }
 
 /// A client by its application or by one of its public ids.

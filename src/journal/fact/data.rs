@@ -15,6 +15,7 @@ use crate::domain::ids::{
     MessageId, NoticeId,
 };
 use crate::domain::issuance::{CancelCause, FailCause, Replacement};
+use crate::domain::mail_status::MailStatus;
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::organisation::Party;
@@ -267,6 +268,13 @@ data!(
         window_ends: Timestamp,
         /// The sealing epoch of its pickup shares.
         epoch: u32,
+    }
+);
+data!(
+    /// What a mail system said of a mail that it could not deliver.
+    MailReturned {
+        /// By number, where it gave one.
+        status: Option<MailStatus>,
     }
 );
 data!(

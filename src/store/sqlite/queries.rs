@@ -11,12 +11,17 @@ use super::row::{self, Columns, credential_columns, issuance_columns, party_text
 use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference};
-use crate::domain::ids::{ApplicationId, CampaignId, ClientId, ContactId, Environment, IssuanceId, NoticeId};
+use crate::domain::digest::Verifier;
+use crate::domain::ids::{
+    ApplicationId, CampaignId, ClientId, ContactId, Environment, IssuanceId, MessageId, NoticeId,
+};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::store::backend::{Fault, Reading};
-use crate::store::queries::{Behind, ClientFilter, ClientView, DeliveryView, IssuanceView, Queries, ReadError};
+use crate::store::queries::{
+    Behind, ClientFilter, ClientView, DeliveryView, HeldKey, IssuanceView, Mailed, Queries, ReadError,
+};
 
 /// The connection that reads.
 pub(in crate::store) struct Reader {
@@ -39,6 +44,10 @@ impl Reading for Reader {
         begun.and(ended).map_err(|error| sorted(&error))
     }
 }
+
+/// Both answer by an index alone, however many there are.
+const MAIL_BY_MESSAGE_ID: &str = "SELECT application, version FROM credential WHERE message_id = ?1";
+const KEY_BY_VERIFIER: &str = "SELECT application, version, label FROM credential_key WHERE verifier = ?1";
 
 type Read<T> = Result<T, ReadError>;
 
@@ -73,6 +82,33 @@ impl Queries for Reader {
 
     fn application_of(&mut self, client_id: &ClientId) -> Read<Option<ApplicationId>> {
         Ok(load::application_of_client_id(&self.sql, client_id)?)
+    }
+
+    fn mailed_as(&mut self, message_id: MessageId) -> Read<Option<Mailed>> {
+        let id = message_id.to_string();
+        let part_one = first(&self.sql, MAIL_BY_MESSAGE_ID, [&id], |row| {
+            let mut columns = Columns::of(row, "credential");
+            Ok(Mailed::PartOne { application: columns.parsed("application")?, version: columns.plain("version")? })
+        })?;
+        if part_one.is_some() {
+            return Ok(part_one);
+        }
+        let query = "SELECT application, what FROM notice WHERE id = ?1";
+        Ok(first(&self.sql, query, [&id], |row| {
+            let mut columns = Columns::of(row, "notice");
+            Ok(Mailed::Notice { application: columns.parsed("application")?, what: columns.parsed("what")? })
+        })?)
+    }
+
+    fn holder_of(&mut self, verifier: &Verifier) -> Read<Option<HeldKey>> {
+        Ok(first(&self.sql, KEY_BY_VERIFIER, [verifier.as_bytes()], |row| {
+            let mut columns = Columns::of(row, "credential_key");
+            Ok(HeldKey {
+                application: columns.parsed("application")?,
+                version: columns.plain("version")?,
+                label: columns.parsed("label")?,
+            })
+        })?)
     }
 
     fn clients(&mut self, filter: &ClientFilter, after: Option<&ApplicationId>, limit: u32) -> Read<Vec<ClientView>> {
@@ -293,5 +329,23 @@ impl Reader {
 
     fn applications(&self, query: &str, values: impl Params) -> Result<Vec<ApplicationId>, Failure> {
         all(&self.sql, query, values, |row| Columns::of(row, "client").parsed("application"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_returned_mail_and_a_found_secret_are_looked_up_by_an_index() {
+        let sql = Connection::open_in_memory().unwrap();
+        sql.execute_batch(include_str!("migrations/0001_tables.sql")).unwrap();
+        for (query, index) in
+            [(MAIL_BY_MESSAGE_ID, "credential_by_message_id"), (KEY_BY_VERIFIER, "credential_key_by_verifier")]
+        {
+            let plan: String =
+                sql.query_row(&format!("EXPLAIN QUERY PLAN {query}"), ["x"], |row| row.get("detail")).unwrap();
+            assert!(plan.starts_with("SEARCH") && plan.contains(index), "{plan}");
+        }
     }
 }

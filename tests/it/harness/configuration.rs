@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) start_tls: bool,
     /// Lines for the top.
     pub(crate) top: String,
+    /// Lines for `[agency]`.
+    pub(crate) agency: String,
     /// Lines for `[mail]`.
     pub(crate) mail: String,
     /// Lines for `[policy]`.
@@ -32,6 +34,7 @@ impl Default for Settings {
             relay: None,
             start_tls: false,
             top: String::new(),
+            agency: String::new(),
             mail: String::new(),
             policy: String::new(),
             sender: String::new(),
@@ -94,7 +97,7 @@ impl Settings {
         let Ports { intake, pickup_test, pickup_production, gateway, metrics } = ports;
         let user = rustix::process::getuid().as_raw();
         let security = if self.start_tls { "starttls" } else { "tls" };
-        let Self { top, mail, policy, sender, end, .. } = self;
+        let Self { top, agency, mail, policy, sender, end, .. } = self;
         let door = |port: &u16, ca: &str| {
             format!(
                 "listen = \"127.0.0.1:{port}\"\ncertificate = \"{dir}/tls/server.pem\"\nkey = \"{dir}/keys/server\"\n\
@@ -113,6 +116,7 @@ allow_example_certificates = true
 name = "Exempelmyndigheten"
 contact = "api@myndigheten.example"
 prefix = "ex"
+{agency}
 
 [state]
 directory = "{dir}/state"
@@ -133,7 +137,7 @@ key = "{dir}/keys/pseudonyms"
 [[sender]]
 name = "case-system"
 san_dns = "case-system.exempel.se"
-may = ["tallyd.application.approved.v1", "tallyd.credential.reissue.v1", "tallyd.credential.revoke.v1"]
+may = ["tallyd.application.approved.v1", "tallyd.agreement.signed.v1", "tallyd.agreement.ended.v1", "tallyd.credential.reissue.v1", "tallyd.credential.revoke.v1"]
 {sender}
 
 [[sender]]

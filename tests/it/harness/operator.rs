@@ -1,5 +1,7 @@
 //! Commands: the binary, run to its end within a bounded time.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,9 +25,28 @@ pub(crate) fn run(configuration: &Path, arguments: &[&str]) -> Ran {
     finish(command)
 }
 
+/// The same, with something on standard input.
+pub(crate) fn run_with_input(configuration: &Path, arguments: &[&str], input: &[u8]) -> Ran {
+    let mut pipe = tempfile();
+    pipe.write_all(input).and_then(|()| pipe.rewind()).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--config").arg(configuration).env_clear();
+    finish_with(command, pipe.into())
+}
+
+/// A file that has no name and is gone when it is closed.
+fn tempfile() -> File {
+    let memory = rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    File::from(memory)
+}
+
 /// Runs a command to its end; one that does not end is killed, and that is a failure.
-pub(crate) fn finish(mut command: Command) -> Ran {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+pub(crate) fn finish(command: Command) -> Ran {
+    finish_with(command, Stdio::null())
+}
+
+fn finish_with(mut command: Command, input: Stdio) -> Ran {
+    let child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let began = Instant::now();
     let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());

@@ -12,7 +12,14 @@ use crate::harness::operator::{Ran, finish};
 use crate::harness::{Harness, SOON};
 
 /// Who owns the mailboxes: `nobody`, who owns nothing else.
-const MAILBOX_OWNER: u32 = 65_534;
+pub(super) const MAILBOX_OWNER: u32 = 65_534;
+
+/// Addresses that the relay accepts and that lead nowhere behind it.
+const FORWARDS: &str = "gone@exempel.se moved@gone.example\nlate@exempel.se away@late.example\n";
+
+/// What is behind it: a system that knows nobody, and one that is never reached.
+const TRANSPORTS: &str =
+    "gone.example error:5.1.1 no such mailbox here\nlate.example retry:4.4.1 nobody answers there\n";
 
 /// A running Postfix.
 pub(super) struct Postfix {
@@ -33,6 +40,9 @@ impl Postfix {
         fs::write(directory.join("etc/main.cf"), main_cf(directory, harness)).unwrap();
         fs::write(directory.join("etc/master.cf"), master_cf(port, start_tls)).unwrap();
         fs::write(directory.join("etc/mailboxes"), "").unwrap();
+        for (file, lines) in [("forwards", FORWARDS), ("transports", TRANSPORTS)] {
+            fs::write(directory.join("etc").join(file), lines).unwrap();
+        }
         mailboxes.iter().for_each(|mailbox| postfix.write_mailbox(mailbox));
         postfix.command("start").expect_exit(0);
         let began = Instant::now();
@@ -47,6 +57,18 @@ impl Postfix {
     pub(super) fn add_mailbox(&self, address: &str) {
         self.write_mailbox(address);
         self.command("reload").expect_exit(0);
+    }
+
+    /// Types commands for the Postfix of this machine, and has them meant for this one.
+    pub(super) fn shell(&self, commands: &str) {
+        let etc = self.directory.join("etc").display().to_string();
+        // This one has no aliases but those that are made here.
+        let commands = commands.replace("hash:/etc/aliases, ", "").replace("/etc/postfix", &etc);
+        let commands = commands.replace("postconf -e", &format!("postconf -c {etc} -e"));
+        let commands = commands.replace("postfix reload", &format!("postfix -c {etc} reload"));
+        let mut command = Command::new("bash");
+        command.args(["-euc", &commands]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        finish(command).expect_exit(0);
     }
 
     /// What was delivered to a mailbox.
@@ -103,10 +125,16 @@ fn main_cf(directory: &Path, harness: &Harness) -> String {
          maillog_file = {dir}/log/postfix.log\n\
          maillog_file_prefixes = {dir}\n\
          myhostname = relay.exempel.se\n\
-         mydestination =\n\
+         mydestination = myndigheten.example\n\
          mynetworks =\n\
          local_recipient_maps =\n\
          alias_maps =\n\
+         virtual_alias_maps = texthash:{dir}/etc/forwards\n\
+         transport_maps = texthash:{dir}/etc/transports\n\
+         queue_run_delay = 1s\n\
+         minimal_backoff_time = 1s\n\
+         maximal_backoff_time = 2s\n\
+         delay_warning_time = 1s\n\
          inet_interfaces = 127.0.0.1\n\
          inet_protocols = ipv4\n\
          smtpd_relay_restrictions = reject_unauth_destination\n\
@@ -143,6 +171,7 @@ fn master_cf(port: u16, start_tls: bool) -> String {
          error unix - - n - - error\n\
          retry unix - - n - - error\n\
          virtual unix - n n - - virtual\n\
+         local unix - n n - - local\n\
          anvil unix - - n - 1 anvil\n\
          postlog unix-dgram n - n - 1 postlogd\n"
     )

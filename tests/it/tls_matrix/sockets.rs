@@ -19,7 +19,12 @@ async fn ask_as_operator(name: &str, users: impl FnOnce(u32) -> BTreeSet<u32>) -
     let _ = std::fs::remove_file(&path);
     let socket = UnixListener::bind(&path).unwrap();
     let own = std::fs::metadata(&path).unwrap().uid();
-    let keeper = SocketKeeper::Operators { users: users(own), groups: BTreeSet::new(), name_of: Arc::new(|_| None) };
+    let keeper = SocketKeeper::Operators {
+        users: users(own),
+        groups: BTreeSet::new(),
+        mail_systems: BTreeSet::new(),
+        name_of: Arc::new(|_| None),
+    };
     let running = run(Doorway::Socket(socket, keeper), Limits::default(), Arc::new(Refusals::new(5)));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     let outcome = get(&mut stream, "/v1/uid").await;

@@ -125,6 +125,7 @@ CREATE UNIQUE INDEX credential_active ON credential (application) WHERE state = 
 CREATE UNIQUE INDEX credential_on_its_way ON credential (application) WHERE state IN ('generated', 'mailed');
 CREATE INDEX credential_of_issuance ON credential (issuance);
 CREATE INDEX credential_in_state ON credential (state);
+CREATE INDEX credential_by_message_id ON credential (message_id);
 
 CREATE TABLE credential_key (
   application  TEXT NOT NULL,
@@ -136,6 +137,8 @@ CREATE TABLE credential_key (
   PRIMARY KEY (application, version, label),
   FOREIGN KEY (application, version) REFERENCES credential (application, version)
 ) STRICT, WITHOUT ROWID;
+-- Whose a found secret is, also one of a version that is over.
+CREATE INDEX credential_key_by_verifier ON credential_key (verifier);
 
 CREATE TABLE notice (
   id           TEXT NOT NULL PRIMARY KEY,
