@@ -107,7 +107,17 @@ impl Harness {
 
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn serve(&mut self) {
-        let daemon = Daemon::start(self.directory.path(), &self.configuration());
+        self.serve_ahead(None);
+    }
+
+    /// Stops the daemon and starts it again with a clock that is ahead of the machine's, such as `+25h`.
+    pub(crate) fn serve_later(&mut self, ahead: &str) {
+        self.stop();
+        self.serve_ahead(Some(ahead));
+    }
+
+    fn serve_ahead(&mut self, ahead: Option<&str>) {
+        let daemon = Daemon::start(self.directory.path(), &self.configuration(), ahead);
         self.daemon = Some(daemon);
         let deadline = Instant::now() + SOON;
         loop {
@@ -312,6 +322,19 @@ impl Harness {
             assert!(Instant::now() < deadline, "no {what} after {SOON:?}; the log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until every notice that is queued has gone out, so that the journal is still until somebody does something.
+    pub(crate) fn until_quiet(&self) {
+        self.until("quiet journal", || {
+            let queued = self.entries("notice.queued");
+            let of_one = |entry: &Value| {
+                let to_contacts = entry["data"]["notices"].as_object().map_or(0, serde_json::Map::len);
+                to_contacts + usize::from(!entry["data"]["operators"].is_null())
+            };
+            let done = self.entries("notice.accepted").len() + self.entries("notice.dropped").len();
+            (queued.iter().map(of_one).sum::<usize>() == done).then_some(())
+        });
     }
 
     /// Where what is remembered stands in what the daemon wrote.

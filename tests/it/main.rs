@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod agreements;
 mod architecture;
 mod bad_input;
 mod cli;
@@ -27,6 +28,7 @@ mod refused_start;
 mod reload;
 mod replacement;
 mod returned;
+mod reuse;
 mod sink;
 mod strangers_client;
 mod tls_matrix;

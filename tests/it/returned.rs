@@ -57,7 +57,7 @@ fn a_returned_mail_withdraws_the_delivery_that_it_was_for_and_no_other() {
     let part_one = harness.part_one(ours.technical(), 0);
     let mail = notification(FAILED, &raw(&harness, ours.technical(), 0));
     harness.part_one(other.technical(), 0);
-    harness.until("notices", || (harness.entries("notice.accepted").len() == 2).then_some(()));
+    harness.until_quiet();
 
     let late = notification("Action: delayed\r\nStatus: 4.4.1\r\n", &raw(&harness, ours.technical(), 0));
     changes_nothing(&harness, late, "It is in the daemon's log, and nothing else changes.");
@@ -88,16 +88,7 @@ fn a_returned_mail_withdraws_the_delivery_that_it_was_for_and_no_other() {
 
 /// A mail that comes back after the keys were confirmed ends nothing.
 fn changes_nothing_of_keys(harness: &Harness, approval: &Approval, client_id: &str, secret: &str) {
-    harness.until("receipts", || (harness.entries("notice.queued").len() == 7).then_some(()));
-    harness.until("quiet", || {
-        let settled = harness.entries("notice.accepted").len();
-        let queued: usize = harness
-            .entries("notice.queued")
-            .iter()
-            .map(|entry| entry["data"]["notices"].as_object().unwrap().len())
-            .sum();
-        (settled == queued).then_some(())
-    });
+    harness.until_quiet();
     let with_a_part = harness.sink().mails().into_iter().filter(|mail| mail.to == [approval.technical()]);
     let second = with_a_part.filter(|mail| crate::harness::mailbox::PartOne::read(&mail.raw).is_some()).nth(1).unwrap();
     let said = "The delivery was confirmed or over already, and nothing changes.";
@@ -112,7 +103,7 @@ fn a_notice_that_comes_back_is_told_in_the_log_and_by_no_further_mail() {
     let approval = Approval::new();
     harness.approve(&approval);
     harness.part_one(approval.technical(), 0);
-    harness.until("notice", || (harness.entries("notice.accepted").len() == 1).then_some(()));
+    harness.until_quiet();
     let notice = notification(FAILED, &raw(&harness, approval.administrative(), 0));
     changes_nothing(&harness, notice, "It is in the daemon's log, and nothing else changes.");
     let log = harness.log();
@@ -129,7 +120,7 @@ fn a_mail_that_is_no_notification_or_about_none_of_ours_is_taken_and_makes_no_ot
     harness.approve(&approval);
     let part_one = harness.part_one(approval.technical(), 0);
     let ours = raw(&harness, approval.technical(), 0);
-    harness.until("notice", || (harness.entries("notice.accepted").len() == 1).then_some(()));
+    harness.until_quiet();
     let not_one = "This mail changes nothing: it is not a delivery status notification.";
     changes_nothing(&harness, "", not_one);
     changes_nothing(&harness, &ours, not_one);

@@ -1,7 +1,7 @@
 //! The daemon's process: started, ended by its id, never left behind.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,17 @@ const STOP: Duration = Duration::from_secs(20);
 pub(super) struct Daemon(Child);
 
 impl Daemon {
-    /// Starts it; its log goes to the end of the file `log` in the directory.
-    pub(super) fn start(directory: &Path, configuration: &Path) -> Self {
+    /// Starts it; its log goes to the end of the file `log` in the directory. Its clock is ahead of the machine's by
+    /// `ahead`, as faketime(1) writes that, where it is given.
+    pub(super) fn start(directory: &Path, configuration: &Path, ahead: Option<&str>) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
         let mut command = Command::new(BINARY);
         command.arg("serve").arg("--config").arg(configuration);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).env_clear().current_dir("/");
+        if let Some(ahead) = ahead {
+            // The program of that name stands between a process and its signals, so its library is used alone.
+            command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", ahead);
+        }
         Self(command.spawn().unwrap())
     }
 
@@ -55,6 +60,13 @@ impl Daemon {
     pub(super) fn kill(self) {
         drop(self);
     }
+}
+
+/// Where Debian has it on this kind of machine.
+fn faketime_library() -> PathBuf {
+    let kinds = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let library = kinds.map(|kind| kind.join("faketime/libfaketime.so.1")).find(|library| library.exists());
+    library.expect("libfaketime is not installed: run tests/run, which installs it")
 }
 
 impl Drop for Daemon {
