@@ -3,6 +3,7 @@
 //! Commands of the operator ask the daemon through its socket and see what its answers show. Commands of the daemon
 //! and of the recipient run in this process.
 
+pub mod admit;
 pub mod audit;
 pub mod bounce;
 pub mod certs;
@@ -56,6 +57,8 @@ enum Command {
     Init(init::Args),
     /// Look at configuration, files, certificates and state; change nothing.
     Check(check::Args),
+    /// Make the ways in for accounts that the daemon cannot see. The service does it before each start.
+    Admit(admit::Args),
     /// Run the daemon.
     Serve(serve::Args),
     /// List clients and how their orders are going.
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
     let ended = match &cli.command {
         Command::Init(args) => init::run(args, &cli.config, &mut output),
         Command::Check(args) => check::run(args, &cli.config, &mut output),
+        Command::Admit(args) => admit::run(args, &cli.config, &mut output),
         Command::Serve(args) => serve::run(args, &cli.config),
         Command::List(args) => list::run(args, &cli.config, &mut output),
         Command::Show(args) => show::run(args, &cli.config, &mut output),

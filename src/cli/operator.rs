@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::output::{Exit, Failure};
 use crate::config::Config;
+use crate::daemon::own_doors;
 use crate::http::client::{self, Answer, NoAnswer, Question};
 
 /// Where the daemon is heard unless something else is said.
@@ -20,10 +21,15 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// The socket: as given, or of the configuration where that can be read, or the default.
+    /// The socket: as given, or of the configuration where that can be read, or the default. Whoever has one of his own
+    /// is known by it.
     fn socket(&self, config: &Path) -> PathBuf {
-        let configured = || Config::load(config).map(|config| config.operator.socket).ok();
-        self.socket.clone().or_else(configured).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+        if let Some(socket) = &self.socket {
+            return socket.clone();
+        }
+        let Ok(config) = Config::load(config) else { return PathBuf::from(DEFAULT_SOCKET) };
+        let own = own_doors::socket(&config.own_doors, rustix::process::geteuid().as_raw(), own_doors::OPERATOR);
+        if own.exists() { own } else { config.operator.socket }
     }
 
     /// Asks and expects an answer of the 200s.

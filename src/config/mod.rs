@@ -25,7 +25,7 @@ mod storage;
 mod values;
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -47,7 +47,7 @@ pub use self::storage::{State, Store};
 pub use self::values::{Account, DnsName, Host, Origin, PublicUrl};
 
 use self::section::{Document, Section};
-use self::values::{flag, seconds_to};
+use self::values::{flag, path, seconds_to};
 use crate::domain::policy::Policy;
 use crate::platform::files::{self, FileSource};
 
@@ -85,6 +85,8 @@ pub struct Config {
     pub log: Log,
     /// How long requests in flight may take to finish when the daemon stops.
     pub stop_deadline: Duration,
+    /// Where accounts that the kernel hides from the daemon have sockets of their own.
+    pub own_doors: PathBuf,
     /// Whether certificates of `tallyd certs` are accepted; only the demonstration says so.
     pub allow_example_certificates: bool,
 }
@@ -142,6 +144,7 @@ impl Config {
         let apis = root.sections("api", api::PublishedApi::read);
         let log = root.section("log", Log::read);
         let stop_deadline = root.or("stop_deadline", Duration::from_secs(20), seconds_to(300));
+        let own_doors = root.or("own_doors", PathBuf::from("/run/tallyd-accounts"), path);
         let allow_example_certificates = root.or("allow_example_certificates", false, flag);
 
         let (agency, mail) = (agency?, mail?);
@@ -161,6 +164,7 @@ impl Config {
             mail,
             log: log?,
             stop_deadline: stop_deadline?,
+            own_doors: own_doors?,
             allow_example_certificates: allow_example_certificates?,
         };
         limits?;

@@ -1,8 +1,9 @@
 //! Every listener of the daemon: its socket, its files, who is known there, and what it grants a stranger.
 //!
 //! Everything is opened and checked before the first connection is taken; a reload replaces certificates, revocation
-//! lists and admitted accounts, or changes nothing at all.
+//! lists and peers, or changes nothing at all.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use super::accounts::{Admitted, user_name};
 use super::descriptors;
+use super::own_doors;
 use super::refused::Refused;
 use crate::config::{Config, Identity, OrganisationFrom, Peer, TlsFiles, TlsListener};
 use crate::domain::ids::PeerName;
@@ -25,6 +27,7 @@ use crate::http::service::Service;
 use crate::http::tls::{NamedFile, TlsDoor, TlsMaterial, is_example_certificate};
 use crate::http::{Clock, gateway, health, intake, operator, pickup};
 use crate::platform::files::{self, FileSource};
+use crate::platform::user_ids::UserIds;
 
 /// The doors with TLS, for reloading.
 pub(super) struct TlsDoors(Vec<(&'static str, Arc<TlsDoor>)>);
@@ -73,14 +76,39 @@ impl Doors {
             let account = user_name(*both).unwrap_or_else(|| both.to_string());
             return Err(Refused::files("take returned mail from (mail.bounce_users)", account, cause, hint));
         }
+        let callers = users.union(&mail_systems).copied().collect();
         let keeper = SocketKeeper::Operators { users, groups, mail_systems, name_of: Arc::new(user_name) };
-        let doorway = Doorway::Socket(bind_unix(&operator.socket)?, keeper);
-        self.bound.push(Bound { name: "operator", doorway, limits: limits(&operator.limits, config) });
+        let of_operators = limits(&operator.limits, config);
+        let door = ("operator", operator.socket.as_path(), own_doors::OPERATOR);
+        self.bind_socket(config, door, keeper, &callers, of_operators)?;
         if let Some(socket) = config.gateway.as_ref().and_then(|gateway| gateway.socket.as_ref()) {
             let Admitted { users, .. } = Admitted::find(&socket.users, &socket.groups)?;
-            let name = local_gateway()?;
-            let doorway = Doorway::Socket(bind_unix(&socket.path)?, SocketKeeper::Gateway { name, users });
-            self.bound.push(Bound { name: "gateway socket", doorway, limits: limits(&socket.limits, config) });
+            let keeper = SocketKeeper::Gateway { name: local_gateway()?, users: users.clone() };
+            let limits = limits(&socket.limits, config);
+            self.bind_socket(config, ("gateway socket", &socket.path, own_doors::GATEWAY), keeper, &users, limits)?;
+        }
+        Ok(())
+    }
+
+    /// One socket for all who are told rightly by the kernel, and one of his own for everybody who is not.
+    fn bind_socket(
+        &mut self,
+        config: &Config,
+        (name, path, own_name): (&'static str, &Path, &str),
+        keeper: SocketKeeper,
+        users: &BTreeSet<u32>,
+        limits: Limits,
+    ) -> Result<(), Refused> {
+        let told = UserIds::of_this_process()
+            .map_err(|cause| Refused::failed("tell accounts apart", "", cause, "see that /proc is mounted"))?;
+        let mut sockets = vec![(None, path.to_owned())];
+        for uid in users.iter().copied().filter(|uid| !told.tells(*uid)) {
+            sockets.push((Some(uid), own_doors::checked(config, uid, own_name)?));
+        }
+        for (only, path) in sockets {
+            let keeper = SocketKeeper::InNamespace { told: told.clone(), only, within: Box::new(keeper.clone()) };
+            let doorway = Doorway::Socket(bind_unix(&path)?, keeper);
+            self.bound.push(Bound { name, doorway, limits: limits.clone() });
         }
         Ok(())
     }

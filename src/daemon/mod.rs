@@ -9,6 +9,7 @@ pub mod doors;
 pub mod init;
 pub mod keys;
 pub mod look;
+pub mod own_doors;
 pub mod refused;
 pub mod serve;
 mod state;

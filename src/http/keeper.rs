@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::caller::{Caller, Gateway, MailSystem, Operator, Recipient, Sender};
 use super::identity::{NoOrganisation, OrganisationAttribute, Peer};
+use super::route::Door;
 use crate::domain::digest::SpkiPin;
 use crate::domain::ids::{Environment, PeerName};
 use crate::domain::organisation::OrganisationNumber;
+use crate::platform::user_ids::UserIds;
 
 /// Names whoever comes through a mutual-TLS door.
 #[derive(Debug, Clone)]
@@ -46,7 +48,19 @@ pub enum SocketKeeper {
         /// User ids that it runs as.
         users: BTreeSet<u32>,
     },
+    /// Either of them, in a daemon that the kernel tells only some accounts rightly.
+    InNamespace {
+        /// Which those are.
+        told: UserIds,
+        /// The account that alone can reach this socket among the others, where there is one.
+        only: Option<u32>,
+        /// Who may call.
+        within: Box<Self>,
+    },
 }
+
+/// What the kernel calls no group at all.
+const NO_GROUP: u32 = u32::MAX;
 
 /// Looks a user id up in the system's user database.
 pub type UserNames = Arc<dyn Fn(u32) -> Option<String> + Send + Sync>;
@@ -141,6 +155,15 @@ impl Keeper {
 }
 
 impl SocketKeeper {
+    /// Which door it stands at.
+    pub fn door(&self) -> Door {
+        match self {
+            Self::Operators { .. } => Door::Operator,
+            Self::Gateway { .. } => Door::Gateway,
+            Self::InNamespace { within, .. } => within.door(),
+        }
+    }
+
     /// Who the process with these ids is at this socket.
     pub fn name(&self, uid: u32, gid: u32) -> Option<Caller> {
         match self {
@@ -154,6 +177,9 @@ impl SocketKeeper {
             Self::Gateway { name, users } => {
                 users.contains(&uid).then(|| Caller::Gateway(Arc::new(Gateway { name: name.clone() })))
             }
+            Self::InNamespace { told, within, .. } if told.tells(uid) => within.name(uid, gid),
+            // Its number stands for everybody who is hidden; only a socket of its own says which of them it is.
+            Self::InNamespace { only, within, .. } => only.and_then(|uid| within.name(uid, NO_GROUP)),
         }
     }
 }

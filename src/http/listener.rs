@@ -248,8 +248,7 @@ impl Doorway {
                 Keeper::Recipients { .. } => Door::Pickup,
                 Keeper::Gateways(_) => Door::Gateway,
             },
-            Self::Socket(_, SocketKeeper::Operators { .. }) => Door::Operator,
-            Self::Socket(_, SocketKeeper::Gateway { .. }) => Door::Gateway,
+            Self::Socket(_, keeper) => keeper.door(),
             Self::Loopback(_) => Door::Metrics,
         }
     }

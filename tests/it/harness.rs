@@ -74,7 +74,7 @@ impl Harness {
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let directory = Directory::make();
-        let files = Files::write(directory.path());
+        let files = Files::write(directory.path(), settings.certified_by);
         let sink = settings.relay.is_none().then(|| {
             let door = if settings.start_tls { Door::StartTls } else { Door::Implicit };
             runtime.block_on(Sink::start(Behaviour::Ok, door, files.relay_tls())).unwrap()

@@ -131,11 +131,17 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 impl Pki {
     /// Fresh authorities, valid from a day before `now` for ten years.
     pub fn new(now: Timestamp) -> Result<Self, PkiProblem> {
+        Self::of(EXAMPLE_ORGANISATION, now)
+    }
+
+    /// The same of another organisation, which the daemon does not know as an example.
+    pub fn of(organisation: &str, now: Timestamp) -> Result<Self, PkiProblem> {
+        let root = |name| Authority::root_of(organisation, name, now, &Constraints::default());
         Ok(Self {
-            servers: Authority::root("Servers", now, &Constraints::default())?,
-            systems: Authority::root("Systems", now, &Constraints::default())?,
-            partners_test: Authority::root("Partners, test", now, &Constraints::default())?,
-            partners_production: Authority::root("Partners, production", now, &Constraints::default())?,
+            servers: root("Servers")?,
+            systems: root("Systems")?,
+            partners_test: root("Partners, test")?,
+            partners_production: root("Partners, production")?,
         })
     }
 
@@ -151,14 +157,18 @@ impl Pki {
 impl Authority {
     /// A root of its own.
     pub fn root(name: &str, now: Timestamp, constraints: &Constraints) -> Result<Self, PkiProblem> {
-        let (params, key) = (authority_params(name, now, constraints)?, KeyPair::generate()?);
+        Self::root_of(EXAMPLE_ORGANISATION, name, now, constraints)
+    }
+
+    fn root_of(organisation: &str, name: &str, now: Timestamp, constraints: &Constraints) -> Result<Self, PkiProblem> {
+        let (params, key) = (authority_params(organisation, name, now, constraints)?, KeyPair::generate()?);
         let certificate = params.self_signed(&key)?.der().to_vec();
         Ok(Self { params, key, certificate, chain: Vec::new(), revoked: Vec::new(), crls_made: 0 })
     }
 
     /// An authority below this one.
     pub fn subordinate(&self, name: &str, now: Timestamp, constraints: &Constraints) -> Result<Self, PkiProblem> {
-        let (params, key) = (authority_params(name, now, constraints)?, KeyPair::generate()?);
+        let (params, key) = (authority_params(EXAMPLE_ORGANISATION, name, now, constraints)?, KeyPair::generate()?);
         let issuer = Issuer::from_params(&self.params, &self.key);
         let certificate = params.signed_by(&key, &issuer)?.der().to_vec();
         let chain = std::iter::once(certificate.clone()).chain(self.chain.iter().cloned()).collect();
@@ -390,10 +400,15 @@ fn distinguished_name(
     Ok((name, repeated))
 }
 
-fn authority_params(name: &str, now: Timestamp, constraints: &Constraints) -> Result<CertificateParams, PkiProblem> {
+fn authority_params(
+    organisation: &str,
+    name: &str,
+    now: Timestamp,
+    constraints: &Constraints,
+) -> Result<CertificateParams, PkiProblem> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, EXAMPLE_ORGANISATION);
+    params.distinguished_name.push(DnType::OrganizationName, organisation);
     params.distinguished_name.push(DnType::CommonName, name);
     (params.not_before, params.not_after) = (date!(before(now, DAY)), date!(now.after(YEAR * 10)));
     params.is_ca =

@@ -12,6 +12,8 @@ pub(crate) struct Settings {
     pub(crate) relay: Option<u16>,
     /// STARTTLS instead of TLS from the first byte.
     pub(crate) start_tls: bool,
+    /// Who certifies everybody.
+    pub(crate) certified_by: &'static str,
     /// Lines for the top.
     pub(crate) top: String,
     /// Lines for `[agency]`.
@@ -33,6 +35,7 @@ impl Default for Settings {
         Self {
             relay: None,
             start_tls: false,
+            certified_by: tallyd::http::tls::EXAMPLE_ORGANISATION,
             top: String::new(),
             agency: String::new(),
             mail: String::new(),

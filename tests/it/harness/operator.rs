@@ -31,7 +31,7 @@ pub(crate) fn run_with_input(configuration: &Path, arguments: &[&str], input: &[
     pipe.write_all(input).and_then(|()| pipe.rewind()).unwrap();
     let mut command = Command::new(BINARY);
     command.args(arguments).arg("--config").arg(configuration).env_clear();
-    finish_with(command, pipe.into())
+    finish_with(command, pipe.into(), DEADLINE)
 }
 
 /// A file that has no name and is gone when it is closed.
@@ -42,18 +42,23 @@ fn tempfile() -> File {
 
 /// Runs a command to its end; one that does not end is killed, and that is a failure.
 pub(crate) fn finish(command: Command) -> Ran {
-    finish_with(command, Stdio::null())
+    finish_within(command, DEADLINE)
 }
 
-fn finish_with(mut command: Command, input: Stdio) -> Ran {
+/// The same for one that may take its time.
+pub(crate) fn finish_within(command: Command, deadline: Duration) -> Ran {
+    finish_with(command, Stdio::null(), deadline)
+}
+
+fn finish_with(mut command: Command, input: Stdio, deadline: Duration) -> Ran {
     let child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let began = Instant::now();
     let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
     while !waiting.is_finished() {
-        if began.elapsed() > DEADLINE {
+        if began.elapsed() > deadline {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-            panic!("{command:?} did not end within {DEADLINE:?}");
+            panic!("{command:?} did not end within {deadline:?}");
         }
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -40,8 +40,8 @@ pub(crate) struct Files {
 impl Files {
     /// Makes authorities and certificates, and writes what the daemon reads to `tls` and `keys`, what clients hold to
     /// `client`.
-    pub(super) fn write(root: &Path) -> Self {
-        let pki = Pki::new(now()).unwrap();
+    pub(super) fn write(root: &Path, organisation: &str) -> Self {
+        let pki = Pki::of(organisation, now()).unwrap();
         let server = pki.servers.issue(&Leaf::server(["localhost"], now())).unwrap();
         let relay = pki.servers.issue(&Leaf::server(["localhost"], now())).unwrap();
         let system = |name| pki.systems.issue(&Leaf::system(name, now())).unwrap();
