@@ -153,7 +153,7 @@ impl FileRefused {
             Why::Mode { .. } => format!("chmod go-w {path}"),
             Why::TooLong { .. } => "name the right file".to_owned(),
             Why::NoCredentialsDirectory => {
-                "start the service by systemd with LoadCredential=, or set CREDENTIALS_DIRECTORY to the directory of the keys"
+                "as root, run the command with CREDENTIALS_DIRECTORY=/etc/tallyd/keys before it; for the service, systemd sets it"
                     .to_owned()
             }
         }

@@ -56,7 +56,10 @@ impl StateRefused {
         match self {
             Self::Directory(FileRefused { path, why: Why::Mode { .. } }) => format!("chmod 0700 {}", path.display()),
             Self::Directory(FileRefused { path, why: Why::Owner { uid } }) => {
-                format!("run the command as user {uid}, or give {} to the user of the service", path.display())
+                format!(
+                    "run the command as user {uid} (the service: systemctl start tallyd), or chown {}",
+                    path.display()
+                )
             }
             Self::Directory(FileRefused { why: Why::System { cause, .. }, .. })
                 if cause.kind() == io::ErrorKind::NotFound =>

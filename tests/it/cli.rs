@@ -322,7 +322,7 @@ fn init_is_done_once_and_keeps_keys_that_are_there() {
     let key = fs::read(&journal).unwrap();
     insta::assert_snapshot!(told(&harness, &["init"]), @r"
     ! cannot open the store: database DIR/state/tallyd.db: cannot create it: File exists (os error 17)
-    ! hint: nothing was overwritten; move the file away if it is to be made anew
+    ! hint: tallyd init was run already, and once is enough: go on with tallyd check. Nothing was overwritten
     exit 3
     ");
     assert_eq!(fs::read(&journal).unwrap(), key);

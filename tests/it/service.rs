@@ -148,7 +148,8 @@ fn back_again(machine: &Machine, why: &str) {
     let seconds = |line: &str| line.trim_start_matches('[').split(']').next().unwrap().trim().parse::<f64>().unwrap();
     let last = |words: &str| seconds(log.lines().rfind(|line| line.contains(words)).unwrap());
     let away = last("Started tallyd.service") - last("Failed with result");
-    assert!(away < 2.0, "it was away for {away} s:\n{log}");
+    // RestartSec= is one second and a start takes a hundredth; the rest is for a busy machine.
+    assert!(away < 10.0, "it was away for {away} s:\n{log}");
     machine.sh("tallyd list").expect_exit(0);
     machine.sh("systemctl reset-failed tallyd").expect_exit(0);
 }

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
                 .hint("give the key as tallyd init printed it, in quotes")
                 .exit(Exit::Refused)
         })?,
-        None => Keys::load(&Config::load(config)?)?.journal.verifying_key(),
+        None => signing_key(config)?,
     };
     let state = args.source.directory(config)?;
     match verify_state(&state, key)? {
@@ -54,11 +54,25 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     }
 }
 
+/// An auditor has the public key alone; only who may read the signing key need not give it.
+fn signing_key(config: &Path) -> Result<VerifyingKey, Failure> {
+    let keys = Keys::load(&Config::load(config)?).map_err(|refused| {
+        let hint = format!("give the journal's public key with --key, as tallyd init printed it; or {}", refused.hint);
+        Failure::from(refused).hint(hint)
+    })?;
+    Ok(keys.journal.verifying_key())
+}
+
 /// Reads and verifies the journal of a state directory.
 pub fn verify_state(state: &Path, key: VerifyingKey) -> Result<Checked, Failure> {
     let mut archive = open(state)?;
     archive.ask(|queries| verify(queries, key)).map_err(|error| {
-        let hint = "run it as root or as the service's user, on the files as they are";
+        let hint = match error {
+            ReadError::Unavailable(_) => "run it as root or as the service's user, on the files as they are",
+            ReadError::Fatal(_) | ReadError::Damaged { .. } => {
+                "keep the files for examination and restore the newest backup"
+            }
+        };
         Failure::new("read the journal in", state.display(), error).hint(hint).exit(Exit::NotVerified)
     })
 }

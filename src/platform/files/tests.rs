@@ -69,7 +69,7 @@ fn a_credential_of_the_service_manager_may_show_a_group_and_nothing_more() {
     }
     let refused = read_secret_with(&credential, None).unwrap_err();
     assert!(
-        refused.to_string().starts_with("credential:key: ") && refused.hint().contains("LoadCredential="),
+        refused.to_string().starts_with("credential:key: ") && refused.hint().contains("CREDENTIALS_DIRECTORY="),
         "{refused}"
     );
 }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::queries::Reader;
 use super::schema::{self, APPLICATION_ID};
 use super::write::SqliteWriter;
-use crate::platform::files::{self, FileRefused};
+use crate::platform::files::{self, FileRefused, Why};
 use crate::store::backend::Instance;
 
 /// The name of the file in the state directory.
@@ -106,6 +106,12 @@ impl OpenError {
                 "run `tallyd init` once, or correct the state directory in the configuration".to_owned()
             }
             Self::File { .. } => "run the command as the user of the service".to_owned(),
+            Self::Refused(FileRefused { why: Why::System { cause, .. }, .. })
+                if cause.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                "tallyd init was run already, and once is enough: go on with tallyd check. Nothing was overwritten"
+                    .to_owned()
+            }
             Self::Refused(refused) => refused.hint(),
             Self::Unfit { path, .. } => format!("chmod 0600 {}, and see that it is a regular file", path.display()),
             Self::Foreign { .. } => "name the right state directory in the configuration".to_owned(),

@@ -27,13 +27,7 @@ impl Machine {
         let _ = fs::remove_dir_all(&root);
         debian::unpack(&root);
         furnish(&root);
-        let mut nspawn = Command::new("systemd-nspawn");
-        nspawn.args(["--quiet", "--register=no", "--console=pipe", "--machine=tallyd-test", "--boot", "--directory"]);
-        nspawn.arg(&root);
-        // Where no systemd runs that could give it a scope.
-        if !Path::new("/run/systemd/system").exists() {
-            nspawn.arg("--keep-unit");
-        }
+        let mut nspawn = supervisor(&root);
         let console = File::create(root.with_extension("console")).unwrap();
         nspawn.stdin(Stdio::null()).stdout(console.try_clone().unwrap()).stderr(console);
         let nspawn = nspawn.spawn().expect("systemd-nspawn runs");
@@ -97,6 +91,7 @@ impl Drop for Machine {
         }
         let _ = self.nspawn.kill();
         let _ = self.nspawn.wait();
+        remove_control_group(&control_group());
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.root);
             let _ = fs::remove_file(self.root.with_extension("console"));
@@ -104,8 +99,50 @@ impl Drop for Machine {
     }
 }
 
-/// The one child of the supervisor.
+/// `systemd-nspawn`, in a control group of its own: where a systemd runs here, it gives it one; elsewhere we do.
+fn supervisor(root: &Path) -> Command {
+    let mut words = vec!["systemd-nspawn".to_owned()];
+    words.extend(["--quiet", "--register=no", "--console=pipe", "--boot"].map(str::to_owned));
+    words.push(format!("--machine=tallyd-test-{}", std::process::id()));
+    words.push(format!("--directory={}", root.display()));
+    if Path::new("/run/systemd/system").exists() {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        return command;
+    }
+    words.push("--keep-unit".to_owned());
+    fs::create_dir_all(control_group()).unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-ec", "echo $$ >\"$0/cgroup.procs\"; exec \"$@\""]).arg(control_group()).args(words);
+    command
+}
+
+/// In the hierarchy that systemd takes for itself.
+fn control_group() -> PathBuf {
+    let hierarchies = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+    let there = hierarchies.iter().find(|path| Path::new(path).join("cgroup.procs").exists());
+    Path::new(there.expect("control groups are mounted")).join(format!("tallyd-test-{}", std::process::id()))
+}
+
+/// Removes a control group with those in it, which nobody is in any more.
+fn remove_control_group(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_control_group(&entry.path());
+        }
+    }
+    // What cannot be removed is empty and in nobody's way.
+    let _ = fs::remove_dir(path);
+}
+
+/// The child of the supervisor that is the first in a namespace of its own; another one goes before it, for a moment.
 fn first_process(nspawn: &Child) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", nspawn.id())).ok()?;
-    children.split_ascii_whitespace().next()?.parse().ok()
+    children.split_ascii_whitespace().find(|id| is_first(id))?.parse().ok()
+}
+
+fn is_first(id: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    ids.split_ascii_whitespace().skip(1).last() == Some("1")
 }
