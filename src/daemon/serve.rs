@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -99,10 +99,11 @@ async fn run(config: &Config) -> Result<(), Refused> {
     tasks.spawn(tend::run(Arc::clone(&service), Arc::clone(&state.steady), figures, stopping.clone()));
     tasks.spawn(tend::watchdog(Arc::clone(&desk), stopping));
 
+    let signals = Signals::listen()?;
     ready.store(true, Ordering::Release);
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tallyd serves");
-    let failed = wait(config, &tls_doors, store_failed.clone()).await?;
+    let failed = wait(config, signals, &tls_doors, store_failed.clone()).await?;
     ready.store(false, Ordering::Release);
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.stop();
@@ -124,21 +125,36 @@ async fn run(config: &Config) -> Result<(), Refused> {
     }
 }
 
+/// What the service manager tells. Listened to before the daemon says that it is ready: until then a signal ends it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Refused> {
+        let no_signals = |cause| Refused::failed("listen for signals", "", cause, "see the limits of the service");
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(no_signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(no_signals)?,
+            hang_up: signal(SignalKind::hangup()).map_err(no_signals)?,
+        })
+    }
+}
+
 /// Waits for a reason to stop; reloads meanwhile. `Some`: the store failed.
 async fn wait(
     config: &Config,
+    mut signals: Signals,
     doors: &TlsDoors,
     mut store_failed: watch::Receiver<Option<String>>,
 ) -> Result<Option<String>, Refused> {
-    let no_signals = |cause| Refused::failed("listen for signals", "", cause, "see the limits of the service");
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(None),
-            _ = interrupt.recv() => return Ok(None),
-            _ = hang_up.recv() => {
+            _ = signals.terminate.recv() => return Ok(None),
+            _ = signals.interrupt.recv() => return Ok(None),
+            _ = signals.hang_up.recv() => {
                 notify(&[sd_notify::NotifyState::Reloading]);
                 tokio::task::block_in_place(|| doors.reload(config));
                 notify(&[sd_notify::NotifyState::Ready]);
