@@ -106,8 +106,17 @@ impl Daemon {
 
     /// Resident memory, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The most resident memory that there was at any time, in MiB.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        self.status_mib("VmHWM:")
+    }
+
+    fn status_mib(&self, field: &'static str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib = status.lines().find_map(|line| line.strip_prefix(field)).context(field)?;
         let kib: f64 = kib.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }
@@ -210,7 +219,6 @@ url = "https://localhost"
 [[gateway.client]]
 name = "apigw"
 san_dns = "{GATEWAY}"
-requests_per_second = 1000000
 [mail]
 host = "localhost"
 port = {port}

@@ -69,7 +69,7 @@ pub(crate) fn queue(place: &Place, runtime: &Runtime, state: &str, count: usize)
 }
 
 /// A mail as the daemon writes it.
-fn one_mail(place: &Place, runtime: &Runtime) -> Result<Vec<u8>> {
+pub(crate) fn one_mail(place: &Place, runtime: &Runtime) -> Result<Vec<u8>> {
     queue(place, runtime, "one", 1)?;
     let sink = Sink::start(place, Fate::Kept)?;
     let daemon = Daemon::start(place, "one", &Mailing { port: sink.port, sessions: 1 })?;
@@ -80,7 +80,7 @@ fn one_mail(place: &Place, runtime: &Runtime) -> Result<Vec<u8>> {
 }
 
 /// Mails a second by the library over a connection of ours.
-async fn lettre_alone(
+pub(crate) async fn lettre_alone(
     port: u16,
     tls: &Arc<ClientConfig>,
     sessions: usize,

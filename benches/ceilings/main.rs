@@ -14,6 +14,7 @@
 mod approvals;
 mod audit;
 mod bare;
+mod campaigns;
 mod checks;
 mod client;
 mod daemon;
@@ -26,6 +27,9 @@ mod pickups;
 mod place;
 mod printer;
 mod sink;
+#[expect(clippy::unwrap_used, clippy::panic, reason = "the tests' own; what cannot go on there stops here as well")]
+#[path = "../../tests/it/harness/stock.rs"]
+mod stock;
 
 use anyhow::{Result, bail};
 
@@ -35,9 +39,10 @@ use figure::Size;
 type Row = (&'static str, fn(Size) -> Result<()>);
 
 /// The rows, in the order in which they are printed.
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     ("approvals", approvals::run),
     ("issuances", issuances::run),
+    ("campaigns", campaigns::run),
     ("pickups", pickups::run),
     ("checks", checks::run),
     ("audit", audit::run),

@@ -66,6 +66,7 @@ fn line(entry: &Value) -> String {
     let about = match text(entry, "/subject/of").as_str() {
         "service" => String::new(),
         "agreement" => text(entry, "/subject/agreement"),
+        "campaign" => text(entry, "/subject/campaign"),
         "credential" => format!(
             "{} v{} {}",
             text(entry, "/subject/application"),

@@ -6,16 +6,19 @@
 pub mod admit;
 pub mod audit;
 pub mod bounce;
+pub mod campaigns;
 pub mod certs;
 pub mod check;
 pub mod combine;
 pub mod demo;
 pub mod init;
 mod input;
+mod interrupt;
 pub mod list;
 pub mod operator;
 pub mod output;
 pub mod pickup;
+mod progress;
 pub mod reissue;
 pub mod revoke;
 pub mod serve;
@@ -65,8 +68,10 @@ enum Command {
     List(list::Args),
     /// Show one client and its timeline.
     Show(show::Args),
-    /// Order a new credential for a client.
+    /// Order a new credential for a client, or for many.
     Reissue(reissue::Args),
+    /// List re-issues of many clients that are unfinished.
+    Campaigns(campaigns::Args),
     /// End a client's credentials.
     Revoke(revoke::Args),
     /// Say whose a found secret or client_id is, and end it if asked to.
@@ -118,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::List(args) => list::run(args, &cli.config, &mut output),
         Command::Show(args) => show::run(args, &cli.config, &mut output),
         Command::Reissue(args) => reissue::run(args, &cli.config, &mut output),
+        Command::Campaigns(args) => campaigns::run(args, &cli.config, &mut output),
         Command::Revoke(args) => revoke::run(args, &cli.config, &mut output),
         Command::Whose(args) => whose::run(args, &cli.config, &mut output),
         Command::Bounce(args) => bounce::run(args, &cli.config, &mut output),

@@ -93,6 +93,8 @@ fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
         "unavailable" => failure.hint("the daemon cannot write now: see its log; the same command works when it can"),
         "grace-too-long" => failure.hint("give a shorter --grace, or leave it out for the usual one"),
         "faults-in-body" => failure.hint("correct what is named, and run the command again"),
+        "unknown-campaign" | "campaign-over" => failure.hint("tallyd campaigns --all shows every campaign"),
+        "nothing-matches" => failure.hint("tallyd reissue --all --dry-run shows who is left alone, and why"),
         "nothing-to-revoke" => failure.hint("tallyd show tells what there is"),
         _ => failure,
     }

@@ -1,4 +1,8 @@
-//! `tallyd reissue`: a new credential for a client. Says what becomes of the old one, and until when.
+//! `tallyd reissue`: a new credential for a client. Says what becomes of the old one, and until when. With `--all`, for
+//! many clients.
+
+mod all;
+mod tally;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,11 +18,12 @@ use crate::http::client::Question;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// An application id or a client_id.
-    client: String,
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    client: Option<String>,
 
     /// Why, for the journal. No personal data.
-    #[arg(long)]
-    reason: String,
+    #[arg(long, required_unless_present_any = ["dry_run", "resume"])]
+    reason: Option<String>,
 
     /// The agency's case, for the journal.
     #[arg(long)]
@@ -33,12 +38,24 @@ pub struct Args {
     compromised: bool,
 
     #[command(flatten)]
+    all: all::All,
+
+    #[command(flatten)]
     daemon: Daemon,
 }
 
 /// Orders it.
 pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
-    let mut order = json!({ "client": args.client, "reason": args.reason });
+    let Some(client) = args.client.as_deref() else {
+        let terms = all::Terms {
+            reason: args.reason.as_deref(),
+            case: args.case.as_deref(),
+            grace_seconds: args.grace.map(|grace| grace.as_secs()),
+            compromised: args.compromised,
+        };
+        return all::run(&args.all, &terms, &args.daemon, config, output);
+    };
+    let mut order = json!({ "client": client, "reason": args.reason });
     if let Some(case) = &args.case {
         order["case"] = json!(case);
     }
@@ -49,7 +66,7 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         order["grace_seconds"] = json!(grace.as_secs());
     }
     let question = Question::post("/v1/reissues", "application/json", order.to_string());
-    let answer = args.daemon.ask_json(config, "re-issue", &args.client, question)?;
+    let answer = args.daemon.ask_json(config, "re-issue", client, question)?;
     match output.reader() {
         Reader::Programs => output.json(&answer),
         Reader::People => {

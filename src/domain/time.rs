@@ -49,6 +49,13 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
+    /// The beginning of a calendar date in UTC, `YYYY-MM-DD`. `None` for any other text, and before 1970.
+    pub fn beginning_of_day(text: &str) -> Option<Self> {
+        let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+        let since = date.duration_since(jiff::civil::date(1970, 1, 1));
+        Duration::try_from(since).ok().map(|since| Self::EPOCH.after(since))
+    }
+
     /// The calendar date in UTC, `YYYY-MM-DD`, for people.
     pub fn date(self) -> String {
         let mut text = self.to_string();
@@ -105,6 +112,15 @@ mod tests {
         assert!(instant.to_string().ends_with(".120Z"), "{instant}");
         for other in ["2026-11-23T07:30:00Z", "2026-11-23T08:30:00.000+01:00", "2026-11-23 07:30:00.000Z", ""] {
             assert_eq!(other.parse::<Timestamp>(), Err(NotATimestamp), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_and_only_dates_have_one() {
+        assert_eq!(Timestamp::beginning_of_day("2027-12-31").unwrap().to_string(), "2027-12-31T00:00:00.000Z");
+        assert_eq!(Timestamp::beginning_of_day("9999-12-31"), Some(Timestamp::LAST));
+        for text in ["2027-02-30", "2027-1-1", "2027", "", "1969-12-31", "2027-12-31T00:00:00Z", "20271231"] {
+            assert_eq!(Timestamp::beginning_of_day(text), None, "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! request. No route here can show a part of a secret, because no answer has a field for one.
 
 mod asked;
+mod campaigns;
 mod look;
 mod orders;
 mod returned;
@@ -14,5 +15,6 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes of this door.
 pub fn routes() -> Vec<Route<Service>> {
-    [look::routes(), orders::routes(), returned::routes(), whose::routes()].into_iter().flatten().collect()
+    let parts = [look::routes(), orders::routes(), campaigns::routes(), returned::routes(), whose::routes()];
+    parts.into_iter().flatten().collect()
 }

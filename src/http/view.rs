@@ -11,7 +11,9 @@ use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::Fingerprint;
 use crate::domain::ending::End;
-use crate::domain::ids::{AgreementId, ApiCategory, ApiName, ApplicationId, ClientId, Environment, IssuanceId, Label};
+use crate::domain::ids::{
+    AgreementId, ApiCategory, ApiName, ApplicationId, CampaignId, ClientId, Environment, IssuanceId, Label,
+};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::name::Name;
 use crate::domain::organisation::Party;
@@ -34,6 +36,8 @@ pub struct Order {
     next_attempt: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grace_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    campaign_id: Option<CampaignId>,
     opened: Timestamp,
     changed: Timestamp,
     attempts: u32,
@@ -116,7 +120,8 @@ pub struct Owner {
 }
 
 impl Owner {
-    fn of(party: &Party, organisation: Option<Organisation>) -> Self {
+    /// Of a party, and its name unless that was erased.
+    pub fn of(party: &Party, organisation: Option<Organisation>) -> Self {
         let number = match party {
             Party::Organisation(number) => Some(number.to_string()),
             Party::Person(_) => None,
@@ -221,6 +226,7 @@ impl Order {
             cause,
             next_attempt,
             grace_seconds,
+            campaign_id: order.campaign,
             opened: order.opened,
             changed: order.changed,
             attempts: order.attempts,

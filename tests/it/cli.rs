@@ -12,6 +12,7 @@ use self::transcript::transcript;
 use crate::harness::Harness;
 use crate::harness::approval::Approval;
 use crate::harness::operator::{Ran, run};
+use crate::harness::stock::Stocked;
 
 /// One application with a bundle of two pairs and one contact, whose keys await their pickup: then the journal is still
 /// until somebody does something.
@@ -142,6 +143,95 @@ fn reissue_says_what_becomes_of_the_old_credential() {
     exit 1
     ");
     assert_eq!(harness.entries("issuance.opened").len(), size);
+}
+
+#[test]
+fn reissue_all_shows_what_it_would_do_does_it_and_lists_what_is_unfinished() {
+    let mut harness = Harness::start();
+    let clients: Vec<_> = (1..=3)
+        .map(|number| Stocked { life: Some(std::time::Duration::from_secs(8_640_000)), ..Stocked::new(number) })
+        .collect();
+    // Nobody is mailed, so that the figures stand still.
+    harness.sink().behave(crate::sink::Behaviour::Banner421);
+    harness.stock(&clients);
+    harness.run(&["revoke", "A-2026-00003", "--reason", "Gone"]).expect_exit(0);
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--environment", "test", "--dry-run"]), @r"
+     CLIENT        ORGANISATION  ENVIRONMENT  APIS       OLD CREDENTIAL                          MAIL TO
+     A-2026-00001  Exempel AB    test         addresses  v1 until the new one is proven, and 7d  api+1@exempel.se (part-1)
+     A-2026-00002  Exempel AB    test         addresses  v1 until the new one is proven, and 7d  api+2@exempel.se (part-1)
+
+     CLIENT        ORGANISATION  ENVIRONMENT  APIS       LEFT ALONE
+     A-2026-00003  Exempel AB    test         addresses  no-live-credential
+
+     OUTCOME   CAUSE               CLIENTS
+     re-issue                      2
+     skip      no-live-credential  1
+    ! Nothing was changed.
+    exit 0
+    ");
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--dry-run", "--compromised", "--limit", "1", "--json"]), @r#"
+    {"client":{"apis":["addresses"],"application_id":"A-2026-00001","environment":"test","mail":[{"email":"api+1@exempel.se","gets":["notice","part-1"],"role":"technical"}],"organisation":{"name":"Exempel AB","number":"5590000005"},"outcome":"re-issue","versions":[1]}}
+    {"client":{"apis":["addresses"],"application_id":"A-2026-00002","environment":"test","mail":[{"email":"api+2@exempel.se","gets":["notice","part-1"],"role":"technical"}],"organisation":{"name":"Exempel AB","number":"5590000005"},"outcome":"re-issue","versions":[1]}}
+    {"client":{"apis":["addresses"],"application_id":"A-2026-00003","cause":"no-live-credential","environment":"test","mail":[],"organisation":{"name":"Exempel AB","number":"5590000005"},"outcome":"skip","versions":[]}}
+    {"summary":[{"clients":2,"outcome":"re-issue"},{"cause":"no-live-credential","clients":1,"outcome":"skip"}]}
+    exit 0
+    "#);
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--reason", "Yearly"]), @r"
+    ! cannot re-issue 2 clients: nobody can be asked whether to
+    ! hint: give --yes, after a look with --dry-run
+    exit 2
+    ");
+    let opened = json!({ "reason": "Leverantörsbyte", "api": "addresses", "environment": "test" }).to_string();
+    assert_eq!(harness.operator().post("/v1/reissues/all", "application/json", opened).status, 201);
+    insta::assert_snapshot!(told(&harness, &["campaigns"]), @r"
+     CAMPAIGN                              STATE  OPENED               CLIENTS              ORDERED  WAITING  MAILED  FAILED  REASON
+     UUID  open   YYYY-MM-DD HH:MM:SS  test, api addresses  0 of 2   0        0       0       Leverantörsbyte
+    ! Go on with one: tallyd reissue --all --resume CAMPAIGN
+    exit 0
+    ");
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--reason", "Yearly", "--case", "C-1", "--yes"]), @r"
+    UUID
+
+     OUTCOME       CAUSE               CLIENTS  SUCH AS
+     ordered                           2
+     skipped       no-live-credential  1        A-2026-00003
+     to be mailed                      2
+    ! Re-issuing 2 clients (all). Ctrl-C stops between two of them; it goes on with:
+    !   tallyd reissue --all --resume UUID
+    ! The couriers mail what was ordered; tallyd campaigns --all shows how far they are.
+    exit 0
+    ");
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--reason", "Again", "--yes"]), @r"
+    ! cannot re-issue all: No client would be re-issued: none matches, or all are left alone.
+    ! hint: tallyd reissue --all --dry-run shows who is left alone, and why
+    exit 1
+    ");
+    let shown = harness.run(&["show", "A-2026-00001", "--json"]).expect_exit(0).out;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let campaigns = harness.run(&["campaigns", "--all", "--json"]).expect_exit(0).out;
+    let last: Value = serde_json::from_str(campaigns.lines().last().unwrap()).unwrap();
+    assert_eq!(shown["client"]["order"]["campaign_id"], last["campaign_id"]);
+    insta::assert_snapshot!(told(&harness, &["campaigns", "--all"]), @r"
+     CAMPAIGN                              STATE      OPENED               CLIENTS              ORDERED  WAITING  MAILED  FAILED  REASON
+     UUID  open       YYYY-MM-DD HH:MM:SS  test, api addresses  0 of 2   0        0       0       Leverantörsbyte
+     UUID  completed  YYYY-MM-DD HH:MM:SS  all                  2 of 2   2        0       0       Yearly
+    exit 0
+    ");
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--resume", last["campaign_id"].as_str().unwrap()]), @r"
+    ! cannot go on with the campaign UUID: it has ended (completed)
+    ! hint: tallyd campaigns --all shows every campaign and how its orders stand
+    exit 1
+    ");
+    let opened = told(&harness, &["audit", "show", "--kind", "campaign.opened"]);
+    assert_eq!(opened.matches("campaign.opened         UUID  by operator ").count(), 2, "{opened}");
+    assert!(opened.contains("  case=C-1 matched=2 reason=Yearly\n"), "{opened}");
+    insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--reason", "r", "--ends-before", "March", "--yes"]), @r"
+    ! error: invalid value 'March' for '--ends-before <DATE>': a date such as YYYY-MM-DD
+    !
+    ! For more information, try '--help'.
+    exit 2
+    ");
+    harness.sink().behave(crate::sink::Behaviour::Ok);
 }
 
 #[test]
@@ -357,6 +447,16 @@ fn a_wrong_command_line_ends_with_2_and_help_with_0() {
         &["reissue", "a"],
         &["reissue", "a", "--reason", "r", "--grace", "7d", "--compromised"],
         &["reissue", "a", "--reason", "r", "--grace", "7x"],
+        &["reissue", "a", "--all", "--reason", "r"],
+        &["reissue", "--all"],
+        &["reissue", "--reason", "r"],
+        &["reissue", "a", "--reason", "r", "--environment", "test"],
+        &["reissue", "a", "--reason", "r", "--dry-run"],
+        &["reissue", "--all", "--reason", "r", "--limit", "0"],
+        &["reissue", "--all", "--resume", "0198c2f4-0000-7000-8000-000000000001", "--reason", "r"],
+        &["reissue", "--all", "--resume", "0198c2f4-0000-7000-8000-000000000001", "--api", "a"],
+        &["reissue", "--all", "--resume", "x"],
+        &["campaigns", "--give-up", "x"],
         &["revoke", "a"],
         &["audit"],
         &["audit", "show", "--from", "-1"],

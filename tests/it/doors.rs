@@ -38,9 +38,11 @@ fn proper(door: Door, pattern: &str) -> Fate {
         (Door::Pickup, "/v1/deliveries/{reference}/collect") => 410,
         (Door::Pickup, "/v1/deliveries/{reference}/confirm") => 415,
         (Door::Gateway, "/v1/verify") => 401,
-        (Door::Operator, "/v1/clients" | "/v1/entries") => 200,
-        (Door::Operator, "/v1/client") => 404,
-        (Door::Operator, "/v1/reissues" | "/v1/revocations" | "/v1/bounces" | "/v1/whose") => 400,
+        (Door::Operator, "/v1/clients" | "/v1/entries" | "/v1/campaigns") => 200,
+        (Door::Operator, "/v1/client" | "/v1/campaigns/{campaign}") => 404,
+        (Door::Operator, "/v1/campaigns/{campaign}/pages" | "/v1/campaigns/{campaign}/end") => 404,
+        (Door::Operator, "/v1/reissues" | "/v1/reissues/all" | "/v1/reissues/all/preview") => 400,
+        (Door::Operator, "/v1/revocations" | "/v1/bounces" | "/v1/whose") => 400,
         (Door::Returns, "/v1/bounces") => 400,
         (Door::Metrics, "/healthz" | "/readyz" | "/metrics") => 200,
         other => panic!("{other:?} is new: say here what it answers"),
@@ -143,7 +145,7 @@ fn every_route_serves_its_own_callers_and_does_not_exist_for_others() {
     for caller in callers(&harness) {
         for route in router.routes() {
             let target = route.pattern.replace("{id}", accepted["issuance_id"].as_str().unwrap());
-            let target = target.replace("{reference}", &reference);
+            let target = target.replace("{reference}", &reference).replace("{campaign}", "x");
             let met = fate(&caller.client, method(route), &target);
             assert_eq!(met, (caller.meets)(route.door(), route.pattern), "{}: {route:?}", caller.name);
             asked += 1;
@@ -174,7 +176,7 @@ fn other_methods_are_refused_with_those_that_are_served() {
             // The mail system has the account of nobody here; `returned` asks as that.
             Door::Gateway | Door::Returns | Door::Metrics => continue,
         };
-        let target = route.pattern.replace("{id}", "x").replace("{reference}", "K7QF2M9D");
+        let target = route.pattern.replace("{id}", "x").replace("{reference}", "K7QF2M9D").replace("{campaign}", "x");
         let reply = client.request(Method::DELETE, &target, &[], None);
         let expected = if method(route) == Method::POST { "POST" } else { "GET, HEAD" };
         assert_eq!((reply.status, reply.header("allow").as_str()), (405, expected), "{route:?}");

@@ -15,6 +15,7 @@ pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod pki;
 pub(crate) mod search;
+pub(crate) mod stock;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tallyd::domain::ids::Environment;
+use tallyd::journal::key::SigningKey;
 use tokio::runtime::Runtime;
 
 use self::approval::Approval;
@@ -36,6 +38,7 @@ use self::operator::Ran;
 use self::people::{Client, Reply, Way};
 use self::pki::Files;
 use self::search::{Remembered, search};
+use self::stock::Stocked;
 use crate::sink::{Behaviour, Door, Mail, Sink};
 
 /// How long anything that should happen soon may take on a busy machine.
@@ -135,6 +138,14 @@ impl Harness {
     /// Whether the daemon says that it serves.
     pub(crate) fn is_ready(&self) -> bool {
         self.metrics("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+    }
+
+    /// Puts clients with working keys into the store, and serves again.
+    pub(crate) fn stock(&mut self, clients: &[Stocked]) {
+        self.stop();
+        let key = std::fs::read_to_string(self.path().join("keys/journal")).unwrap();
+        stock::stock(&self.path().join("state"), SigningKey::parse(key.trim_end()).unwrap(), clients);
+        self.serve();
     }
 
     /// Stops the daemon as a service manager does, and expects a good end.

@@ -5,6 +5,7 @@
 mod agreements;
 mod architecture;
 mod bad_input;
+mod campaign;
 mod cli;
 mod crash;
 mod delivery;

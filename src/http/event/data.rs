@@ -200,22 +200,15 @@ fn until(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<Option<Timestam
     let text = fields.optional::<String>("valid_until", faults)?;
     let Some(text) = text else { return Some(None) };
     let day = Duration::from_secs(86_400);
-    let date = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
-    let instant = match date {
+    let instant = match Timestamp::beginning_of_day(&text) {
         // The last day that there is does for "without end" in many registers; it stays in the range.
-        Some(date) => midnight(date).map(|midnight| midnight.after(day)),
+        Some(midnight) => Some(midnight.after(day)),
         None => text.parse::<jiff::Timestamp>().ok().and_then(|it| Timestamp::from_millis(it.as_millisecond())),
     };
     if instant.is_none() {
         faults.add(&pointer, "must be a date such as 2027-12-31, or an RFC 3339 timestamp");
     }
     instant.map(Some)
-}
-
-/// The beginning of a day in UTC, from 1970 on.
-fn midnight(date: jiff::civil::Date) -> Option<Timestamp> {
-    let since = date.duration_since(jiff::civil::date(1970, 1, 1));
-    Duration::try_from(since).ok().map(|since| Timestamp::EPOCH.after(since))
 }
 
 fn pins(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Option<BTreeSet<SpkiPin>>> {

@@ -1,9 +1,12 @@
 //! What every order of an operator has: a client by one of its names, a reason, perhaps a case, and who asks.
 
 use http::StatusCode;
+use serde_json::Value;
 
 use crate::domain::ids::{ApplicationId, ClientId, EventPart, PeerName};
+use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
+use crate::domain::policy::Policy;
 use crate::http::caller::Operator;
 use crate::http::event::fields::{Faults, Fields};
 use crate::http::event::json as strict_json;
@@ -28,19 +31,50 @@ pub(super) fn read_order<T>(
     body: &[u8],
     more: impl FnOnce(&mut Fields<'_>, &mut Faults) -> Option<T>,
 ) -> Result<Asked<T>, Problem> {
+    read_body(body, |fields, faults| {
+        let client = fields.parsed::<String>("client", faults);
+        let reason = fields.parsed::<Name>("reason", faults);
+        let case = fields.optional::<EventPart>("case", faults);
+        let more = more(fields, faults);
+        Some(Asked { client: client?, reason: reason?, case: case?, more: more? })
+    })
+}
+
+/// A body of one JSON object, in which nothing stands that `read` does not ask for.
+pub(super) fn read_body<T>(
+    body: &[u8],
+    read: impl FnOnce(&mut Fields<'_>, &mut Faults) -> Option<T>,
+) -> Result<T, Problem> {
     let value = strict_json::parse(body).map_err(|error| {
         Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}."))
     })?;
     let mut faults = Faults::default();
     let asked = Fields::of(&value, "", &mut faults).and_then(|mut fields| {
-        let client = fields.parsed::<String>("client", &mut faults);
-        let reason = fields.parsed::<Name>("reason", &mut faults);
-        let case = fields.optional::<EventPart>("case", &mut faults);
-        let more = more(&mut fields, &mut faults);
+        let asked = read(&mut fields, &mut faults);
         fields.finish(&mut faults);
-        Some(Asked { client: client?, reason: reason?, case: case?, more: more? })
+        asked
     });
     asked.filter(|_| faults.is_empty()).ok_or_else(|| Problem::unprocessable(faults.into_vec()))
+}
+
+/// `compromised` or `grace_seconds`: what becomes of the old credential. Neither: the agency's usual grace.
+pub(super) fn replacement(fields: &mut Fields<'_>, faults: &mut Faults, policy: &Policy) -> Option<Replacement> {
+    let compromised = fields.value("compromised").is_some_and(|value| *value == Value::Bool(true));
+    match fields.value("grace_seconds") {
+        Some(_) if compromised => {
+            faults.add("/grace_seconds", "cannot go with compromised: the old credential ends at once");
+            None
+        }
+        None if compromised => Some(Replacement::Compromised),
+        None => Some(Replacement::GraceSeconds(u32::try_from(policy.grace.as_secs()).unwrap_or(u32::MAX))),
+        Some(value) => match value.as_u64().and_then(|seconds| u32::try_from(seconds).ok()) {
+            Some(seconds) => Some(Replacement::GraceSeconds(seconds)),
+            None => {
+                faults.add("/grace_seconds", "must be a whole number of seconds");
+                None
+            }
+        },
+    }
 }
 
 impl<T> Asked<T> {
@@ -89,10 +123,13 @@ pub(super) fn refused(refusal: OrderRefusal) -> Problem {
         }
         OrderRefusal::AgreementAwaited => Problem::conflict("agreement-awaited", AGREEMENT_AWAITED),
         OrderRefusal::AgreementOver => Problem::conflict("agreement-over", AGREEMENT_OVER),
-        OrderRefusal::GraceTooLong => {
-            Problem::conflict("grace-too-long", "The grace is longer than policy.grace_max in the configuration.")
-        }
+        OrderRefusal::GraceTooLong => grace_too_long(),
     }
+}
+
+/// What is answered to a longer grace than the agency allows.
+pub(super) fn grace_too_long() -> Problem {
+    Problem::conflict("grace-too-long", "The grace is longer than policy.grace_max in the configuration.")
 }
 
 /// What is answered about a name that no client has.

@@ -17,7 +17,7 @@ use crate::http::{Response, reply};
 use crate::store::queries::ClientFilter;
 
 /// The most clients or entries in one answer.
-const PAGE_MAX: u32 = 500;
+pub(super) const PAGE_MAX: u32 = 500;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route<Service>> {
@@ -94,7 +94,8 @@ async fn entries(service: Arc<Service>, request: Authorised<Operator>) -> Result
     Ok(reply::with_body(StatusCode::OK, "application/jsonl", lines))
 }
 
-fn page(limit: Option<&str>) -> Result<u32, Problem> {
+/// A page's length as it was asked for.
+pub(super) fn page(limit: Option<&str>) -> Result<u32, Problem> {
     match limit {
         None => Ok(PAGE_MAX),
         Some(text) => text

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::BODY_BYTES_MAX;
-use super::asked::{actor, read_order, refused, unknown_client};
+use super::asked::{actor, read_order, refused, replacement, unknown_client};
 use crate::domain::ids::{ApplicationId, IssuanceId};
 use crate::domain::issuance::Replacement;
 use crate::http::Response;
@@ -57,25 +56,7 @@ struct Revoked {
 
 async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
-    let usual = u32::try_from(service.desk.policy.grace.as_secs()).unwrap_or(u32::MAX);
-    let asked = read_order(&body, |fields, faults| {
-        let compromised = fields.value("compromised").is_some_and(|value| *value == Value::Bool(true));
-        match fields.value("grace_seconds") {
-            Some(_) if compromised => {
-                faults.add("/grace_seconds", "cannot go with compromised: the old credential ends at once");
-                None
-            }
-            None if compromised => Some(Replacement::Compromised),
-            None => Some(Replacement::GraceSeconds(usual)),
-            Some(value) => match value.as_u64().and_then(|seconds| u32::try_from(seconds).ok()) {
-                Some(seconds) => Some(Replacement::GraceSeconds(seconds)),
-                None => {
-                    faults.add("/grace_seconds", "must be a whole number of seconds");
-                    None
-                }
-            },
-        }
-    })?;
+    let asked = read_order(&body, |fields, faults| replacement(fields, faults, &service.desk.policy))?;
     let (order, replaces) = asked.order(&service, actor(&request)).await?;
     let application = order.application.clone();
     let reissued = service.desk.reissue(order, replaces).await.map_err(|error| not_now(error, refused))?;

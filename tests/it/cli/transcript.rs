@@ -39,7 +39,7 @@ fn stand_in(word: &str, is_process: bool) -> String {
         "0000-00-00A00:00:00.000A" => "YYYY-MM-DDTHH:MM:SS.sssZ".to_owned(),
         _ if is_process => "PID".to_owned(),
         _ if word.starts_with("localhost:") => "localhost:PORT".to_owned(),
-        _ if is_uuid(word) => "UUID".to_owned(),
+        _ if is_uuid(word.trim_end_matches(':')) => if word.ends_with(':') { "UUID:" } else { "UUID" }.to_owned(),
         _ if word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit()) => "DIGEST".to_owned(),
         _ if word.starts_with("ex-test-") => format!("ex-test-{}", "x".repeat(20)),
         _ if word.len() == 43 && !word.contains(['-', ':', '.']) => "ROOT".to_owned(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The binary under test.
-pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_tallyd");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tallyd");
 
 /// How long a stop may take; the configuration of the tests gives requests in flight much less.
 const STOP: Duration = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::daemon::BINARY;
+pub(crate) use super::daemon::BINARY;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

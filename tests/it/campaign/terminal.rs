@@ -1,0 +1,55 @@
+//! A campaign at a terminal and without one: who is asked, what is drawn, and where.
+
+use std::process::Command;
+
+use super::{agency, ordered_by_campaigns};
+use crate::harness::Harness;
+use crate::harness::operator::{BINARY, Ran, finish};
+
+/// Runs the command at a terminal of its own, types an answer, and gives what stood on the screen.
+fn at_a_terminal(harness: &Harness, arguments: &[&str], typed: &str) -> Ran {
+    // A pty, a fork, and a relay of what is said: more than the shell has, less than a program of its own.
+    let script = "import os, pty, sys\n\
+                  child, terminal = pty.fork()\n\
+                  if child == 0: os.execv(sys.argv[2], sys.argv[2:])\n\
+                  os.write(terminal, sys.argv[1].encode())\n\
+                  try:\n    \
+                      while True: os.write(1, os.read(terminal, 4096))\n\
+                  except OSError: pass\n\
+                  sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))";
+    let mut command = Command::new("python3");
+    command.args(["-c", script, typed, BINARY]).args(arguments).arg("--config").arg(harness.configuration());
+    command.env("TERM", "xterm");
+    finish(command)
+}
+
+const ORDER: &[&str] = &["reissue", "--all", "--reason", "Yearly", "--at-a-time", "1"];
+
+#[test]
+fn whoever_sits_at_a_terminal_is_asked_with_the_number_and_sees_a_bar() {
+    let (harness, clients) = agency(40, |_| {});
+    let size = harness.journal_size();
+    let no = at_a_terminal(&harness, ORDER, "n\n").expect_exit(1);
+    assert!(no.out.contains("New credentials for 40 clients. The old ones live until"), "{}", no.out);
+    assert!(no.out.contains("Nothing was changed."), "{}", no.out);
+    assert_eq!(harness.journal_size(), size);
+    let yes = at_a_terminal(&harness, ORDER, "yes\n").expect_exit(0);
+    assert!(yes.out.contains(" of 40 clients  ") && yes.out.contains("/s"), "rate and number: {}", yes.out);
+    assert!(yes.out.contains(" left"), "remaining time: {}", yes.out);
+    assert_eq!(ordered_by_campaigns(&harness).len(), clients.len());
+    let again = at_a_terminal(&harness, &["reissue", "--all", "--reason", "r", "--compromised"], "\n").expect_exit(1);
+    assert!(again.out.contains("New credentials for 40 clients. The old ones are refused at once."), "{}", again.out);
+}
+
+#[test]
+fn without_a_terminal_nothing_is_done_unasked_and_nothing_is_drawn() {
+    let (harness, _) = agency(5, |_| {});
+    let size = harness.journal_size();
+    let unasked = harness.run(ORDER).expect_exit(2);
+    assert!(unasked.err.contains("cannot re-issue 5 clients: nobody can be asked"), "{}", unasked.err);
+    assert!(unasked.err.contains("hint: give --yes"), "{}", unasked.err);
+    assert_eq!(harness.journal_size(), size);
+    let ran = harness.run(&[ORDER, &["--yes"]].concat()).expect_exit(0);
+    assert!(!ran.err.contains('\u{1b}') && !ran.err.contains('\r'), "{:?}", ran.err);
+    assert!(!ran.out.contains('\u{1b}'), "{:?}", ran.out);
+}
