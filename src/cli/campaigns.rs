@@ -9,8 +9,8 @@ use super::output::{Exit, Failure, Output, Reader};
 use crate::domain::ids::CampaignId;
 use crate::http::client::Question;
 
-/// The most campaigns that are asked for at a time.
-const PAGE: usize = 100;
+/// The most campaigns that are asked for at a time: the orders of each are counted, and others ask in between.
+const PAGE: usize = 20;
 
 /// What to show.
 #[derive(Debug, clap::Args)]

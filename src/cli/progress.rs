@@ -1,9 +1,10 @@
 //! How far a long command is: a bar with rate and remaining time on a terminal, a plain line now and then elsewhere.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output::Output;
 use crate::domain::duration::spelled;
@@ -15,38 +16,38 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     length: u64,
-    /// What was done before this command took over.
-    first: Option<u64>,
+    /// What was done before this command took over: its rate is that of what it does itself.
+    before: u64,
     began: Instant,
     told: Instant,
 }
 
 impl Progress {
-    /// Over `length` clients.
-    pub(super) fn over(length: u64) -> Self {
+    /// Over `length` clients, of which `done` are done.
+    pub(super) fn over(length: u64, done: u64) -> Self {
         let now = Instant::now();
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:30} {pos} of {len} clients  {per_sec}  {eta} left");
-            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            let style = ProgressStyle::with_template("{bar:30} {pos} of {len} clients, {rate} a second, {eta} left");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+                // Writing to the line does not fail.
+                let _ = write!(to, "{:.0}", state.per_sec());
+            }));
+            bar.set_position(done);
+            bar.reset_eta();
+            bar
         });
-        Self { bar, length, first: None, began: now, told: now }
+        Self { bar, length, before: done, began: now, told: now }
     }
 
     /// So many are done.
     pub(super) fn reached(&mut self, done: u64, output: &mut Output) {
-        let first = *self.first.get_or_insert(done);
         match &self.bar {
-            Some(bar) => {
-                if bar.position() == 0 {
-                    // The rate is that of this command, not of what was there before it.
-                    bar.reset_eta();
-                }
-                bar.set_position(done);
-            }
+            Some(bar) => bar.set_position(done),
             None if self.told.elapsed() >= LINE_EVERY => {
                 self.told = Instant::now();
-                output.say(line(done, self.length, done.saturating_sub(first), self.began.elapsed()));
+                output.say(line(done, self.length, done.saturating_sub(self.before), self.began.elapsed()));
             }
             None => {}
         }

@@ -95,6 +95,7 @@ fn facts(client: &Value) -> String {
         ("granted", list("/granted_applications")),
         ("keys", keys.join("\n              ")),
         ("order", format!("{order}, attempts {}", text(client, "/order/attempts"))),
+        ("campaign", text(client, "/order/campaign_id")),
     ];
     // What a client does not have is left out.
     let told = lines.iter().filter(|(_, value)| !value.is_empty());

@@ -259,3 +259,18 @@ impl Round {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_and_campaigns_take_turns_and_neither_holds_the_other_up() {
+        let turns =
+            |one: &[u32], other: &[u32]| in_turn(one.iter().copied(), other.iter().copied()).collect::<Vec<_>>();
+        assert_eq!(turns(&[1, 2, 3], &[10, 20, 30]), [1, 10, 2, 20, 3, 30]);
+        assert_eq!(turns(&[1], &[10, 20, 30]), [1, 10, 20, 30]);
+        assert_eq!(turns(&[1, 2, 3], &[]), [1, 2, 3]);
+        assert_eq!(turns(&[], &[]), [0; 0]);
+    }
+}

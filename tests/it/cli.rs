@@ -208,6 +208,7 @@ fn reissue_all_shows_what_it_would_do_does_it_and_lists_what_is_unfinished() {
     ");
     let shown = harness.run(&["show", "A-2026-00001", "--json"]).expect_exit(0).out;
     let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(told(&harness, &["show", "A-2026-00001"]).contains("\ncampaign      UUID\n"));
     let campaigns = harness.run(&["campaigns", "--all", "--json"]).expect_exit(0).out;
     let last: Value = serde_json::from_str(campaigns.lines().last().unwrap()).unwrap();
     assert_eq!(shown["client"]["order"]["campaign_id"], last["campaign_id"]);

@@ -223,7 +223,7 @@ impl Asking<'_> {
                 ));
             }
         }
-        let mut progress = Progress::over(length);
+        let mut progress = Progress::over(length, number(opened, "/ordered").unwrap_or(0));
         let ended = self.pages(&id, &interrupt, &mut progress, output);
         progress.end();
         let tally = ended?;
