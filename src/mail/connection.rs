@@ -62,6 +62,8 @@ impl Limit {
 pub(super) struct Wire {
     smtp: AsyncSmtpConnection,
     watch: Arc<Watch>,
+    /// The relay takes several commands at a time (RFC 2920).
+    pipelining: bool,
 }
 
 impl Wire {
@@ -107,7 +109,8 @@ impl Wire {
             Ok(Err(error)) => return Err(fault(&watch, &error).at(Phase::Hello)),
             Err(_) => return Err(timed_out(&watch).at(Phase::Hello)),
         };
-        Ok(Self { smtp, watch })
+        let pipelining = watch.seen().pipelining;
+        Ok(Self { smtp, watch, pipelining })
     }
 
     /// RFC 4954. PLAIN or LOGIN, inside TLS, once.
@@ -117,6 +120,7 @@ impl Wire {
             return Err(MailFailure::Login(LoginFault::NotOffered));
         }
         let credentials = Credentials::new(login.username.clone(), login.password.expose_secret().to_owned());
+        self.watch.announce(1);
         let answer = timeout_at(limit.reply(), self.smtp.auth(&mechanisms, &credentials)).await;
         let asked_for_more = self.watch.seen().reply.is_some_and(|reply| reply.code == 334);
         match judge(&self.watch, answer, &[235]) {
@@ -131,12 +135,41 @@ impl Wire {
 
     /// One command, which ends with CR LF, and its reply, which must be one of `expected`.
     pub(super) async fn ask(&mut self, command: &str, expected: &[u16], limit: &Limit) -> Result<ReplyCode, Fault> {
+        self.watch.announce(1);
         let answer = timeout_at(limit.reply(), self.smtp.command(command)).await;
         judge(&self.watch, answer, expected)
     }
 
+    /// MAIL and RCPT, in one write where the relay takes it, and both replies. What was refused first is the fault, unless
+    /// the talk broke after it.
+    pub(super) async fn introduce(&mut self, from: &str, to: &str, limit: &Limit) -> Result<(), (Phase, Fault)> {
+        // 251: the relay will forward it (RFC 5321, section 3.4).
+        const TAKEN: &[u16] = &[250, 251];
+        let at = |phase| move |fault: Fault| (phase, fault);
+        if !self.pipelining {
+            self.ask(from, &[250], limit).await.map_err(at(Phase::Sender))?;
+            return self.ask(to, TAKEN, limit).await.map(drop).map_err(at(Phase::Recipient));
+        }
+        self.watch.announce(2);
+        let answer = timeout_at(limit.reply(), self.smtp.command(format!("{from}{to}"))).await;
+        let sender = judge(&self.watch, answer, &[250]).map_err(at(Phase::Sender));
+        if let Err((_, fault)) = sender
+            && !fault.leaves_session()
+        {
+            return sender.map(drop);
+        }
+        self.watch.turn_to_next();
+        let answer = timeout_at(limit.reply(), self.smtp.read_response()).await;
+        let recipient = judge(&self.watch, answer, TAKEN).map_err(at(Phase::Recipient));
+        match recipient {
+            Err((_, fault)) if !fault.leaves_session() => recipient.map(drop),
+            Ok(_) | Err(_) => sender.and(recipient).map(drop),
+        }
+    }
+
     /// The mail itself and the final reply. Only 250 is success (RFC 5321, section 4.3.2).
     pub(super) async fn hand_over(&mut self, mail: &[u8], limit: &Limit) -> Result<ReplyCode, Fault> {
+        self.watch.announce(1);
         let answer = timeout_at(limit.acceptance(), self.smtp.message(mail)).await;
         judge(&self.watch, answer, &[250])
     }

@@ -1,9 +1,9 @@
-//! A stream that watches the talk between the SMTP library and the relay: one command, one reply, of bounded size.
+//! A stream that watches the talk between the SMTP library and the relay: as many replies as commands, each of bounded size.
 //!
 //! The library reads a reply from whatever is in its buffer. If a server says more than was asked, the surplus would be
 //! taken for the answer to the *next* command, and a mail would count as accepted that was refused. So this stream hands
-//! over one reply at a time and breaks the connection at anything beyond it. It also writes down each reply's code, so
-//! that no verdict rests on text.
+//! over one reply at a time and breaks the connection at anything beyond those that are due: one, unless more commands
+//! were announced to leave together. It also writes down each reply's code, so that no verdict rests on text.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -29,11 +29,25 @@ pub(super) struct Seen {
     pub(super) reply: Option<ReplyCode>,
     /// The first broken rule. It stays.
     pub(super) violation: Option<Violation>,
+    /// Whether that reply offered PIPELINING.
+    pub(super) pipelining: bool,
+    /// Replies that the next write is due, less one.
+    further: u8,
 }
 
 impl Watch {
     pub(super) fn seen(&self) -> Seen {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next write holds so many commands and is due as many replies. To be said before each write of several.
+    pub(super) fn announce(&self, commands: u8) {
+        self.note(|seen| seen.further = commands.saturating_sub(1));
+    }
+
+    /// The reply that was read answers nothing any more; the next one of the same write is to be read.
+    pub(super) fn turn_to_next(&self) {
+        self.note(|seen| seen.reply = None);
     }
 
     fn note(&self, change: impl FnOnce(&mut Seen)) {
@@ -44,8 +58,8 @@ impl Watch {
 /// Whose turn it is.
 #[derive(Debug)]
 enum Turn {
-    /// The relay's: a reply is due and this far read.
-    Theirs(ReplyScanner),
+    /// The relay's: a reply is due and this far read, and so many more after it.
+    Theirs(ReplyScanner, u8),
     /// Ours: the reply was complete.
     Ours,
 }
@@ -56,13 +70,15 @@ pub(super) struct GuardedStream<S> {
     peer: SocketAddr,
     greeting: &'static [u8],
     turn: Turn,
+    /// What was read behind a reply, of one that is due as well. No more than one read brings.
+    ahead: Vec<u8>,
     watch: Arc<Watch>,
 }
 
 impl<S: AsyncRead + Unpin> GuardedStream<S> {
     /// Takes a stream whose banner was read, and nothing after it.
     pub(super) fn new(inner: S, peer: SocketAddr, watch: Arc<Watch>) -> Self {
-        Self { inner, peer, greeting: GREETING, turn: Turn::Ours, watch }
+        Self { inner, peer, greeting: GREETING, turn: Turn::Ours, ahead: Vec::new(), watch }
     }
 
     fn broken(&self, violation: Violation) -> io::Error {
@@ -75,6 +91,9 @@ impl<S: AsyncRead + Unpin> GuardedStream<S> {
     /// Before we speak, nothing may lie on the wire: what does was not asked for. It also finds out that the relay went
     /// away while the session lay idle.
     fn refuse_surplus(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.ahead.is_empty() {
+            return Err(self.broken(Violation::Surplus));
+        }
         let mut byte = [0; 1];
         let mut probe = ReadBuf::new(&mut byte);
         match Pin::new(&mut self.inner).poll_read(cx, &mut probe) {
@@ -95,19 +114,34 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
             this.greeting = later;
             return Poll::Ready(Ok(()));
         }
-        let Turn::Theirs(scanner) = &mut this.turn else {
+        let Turn::Theirs(scanner, further) = &mut this.turn else {
             return Poll::Ready(Err(this.broken(Violation::Surplus)));
         };
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+        if this.ahead.is_empty() {
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+        } else {
+            let rest = this.ahead.split_off(this.ahead.len().min(buffer.remaining()));
+            buffer.put_slice(&std::mem::replace(&mut this.ahead, rest));
+        }
         let fresh = buffer.filled().get(before..).unwrap_or_default();
         match scanner.feed(fresh) {
             Err(violation) => Poll::Ready(Err(this.broken(violation))),
             Ok(None) => Poll::Ready(Ok(())),
-            Ok(Some(complete)) if complete.used < fresh.len() => Poll::Ready(Err(this.broken(Violation::Surplus))),
             Ok(Some(complete)) => {
-                this.turn = Turn::Ours;
-                this.watch.note(|seen| seen.reply = Some(complete.reply));
+                let beyond = fresh.get(complete.used..).unwrap_or_default();
+                match further.checked_sub(1) {
+                    None if !beyond.is_empty() || !this.ahead.is_empty() => {
+                        return Poll::Ready(Err(this.broken(Violation::Surplus)));
+                    }
+                    None => this.turn = Turn::Ours,
+                    Some(further) => {
+                        this.ahead.splice(..0, beyond.iter().copied());
+                        buffer.set_filled(before + complete.used);
+                        this.turn = Turn::Theirs(ReplyScanner::new(), further);
+                    }
+                }
+                this.watch.note(|seen| (seen.reply, seen.pipelining) = (Some(complete.reply), complete.pipelining));
                 Poll::Ready(Ok(()))
             }
         }
@@ -121,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
         this.watch.note(|seen| seen.reply = None);
         this.refuse_surplus(cx)?;
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, bytes))?;
-        this.turn = Turn::Theirs(ReplyScanner::new());
+        this.turn = Turn::Theirs(ReplyScanner::new(), this.watch.seen().further);
         Poll::Ready(Ok(written))
     }
 
@@ -176,6 +210,43 @@ mod tests {
         let (mut stream, mut relay, watch) = guarded().await;
         stream.write_all(b"DATA\r\n").await.unwrap();
         relay.write_all(b"354 go\r\n250 ok\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 64]).await.is_err());
+        assert_eq!(watch.seen().violation, Some(Violation::Surplus));
+    }
+
+    #[tokio::test]
+    async fn commands_that_leave_together_get_their_replies_one_at_a_time() {
+        const WHOLE: &[&[u8]] = &[b"250 2.1.0 Ok\r\n550 5.1.1 No\r\n"];
+        const IN_PARTS: &[&[u8]] = &[b"250 2.1.0 O", b"k\r\n550 5.1.1", b" No\r\n"];
+        for replies in [WHOLE, IN_PARTS] {
+            let (mut stream, mut relay, watch) = guarded().await;
+            watch.announce(2);
+            stream.write_all(b"MAIL\r\nRCPT\r\n").await.unwrap();
+            let answering = tokio::spawn(async move {
+                for part in replies {
+                    relay.write_all(part).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                relay
+            });
+            for (text, code) in [("250 2.1.0 Ok\r\n", 250), ("550 5.1.1 No\r\n", 550)] {
+                let mut buffer = vec![0; text.len()];
+                stream.read_exact(&mut buffer).await.unwrap();
+                assert_eq!(buffer, text.as_bytes());
+                assert_eq!(watch.seen().reply.unwrap().code, code);
+                watch.turn_to_next();
+            }
+            drop(answering.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_more_than_the_commands_that_left_together_is_never_read() {
+        let (mut stream, mut relay, watch) = guarded().await;
+        watch.announce(2);
+        stream.write_all(b"MAIL\r\nRCPT\r\n").await.unwrap();
+        relay.write_all(b"250 a\r\n250 b\r\n250 c\r\n").await.unwrap();
+        assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 7);
         assert!(stream.read(&mut [0; 64]).await.is_err());
         assert_eq!(watch.seen().violation, Some(Violation::Surplus));
     }

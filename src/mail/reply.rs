@@ -10,7 +10,8 @@ use crate::domain::mail_status::MailStatus;
 /// unoptimised build for ten seconds, past every deadline.
 pub(super) const MAX_REPLY_BYTES: usize = 8 * 1024;
 
-/// How much of a line is looked at: the code, a separator and the longest enhanced code, `5.123.123`, with its space.
+/// How much of a line is looked at: the code, a separator and the longest enhanced code, `5.123.123`, with its space, or
+/// the one keyword that is looked for, `PIPELINING`.
 const HEAD: usize = 14;
 
 /// What a server answered, in numbers (RFC 5321, section 4.2).
@@ -72,6 +73,7 @@ pub(super) struct ReplyScanner {
     head: [u8; HEAD],
     code: Option<[u8; 3]>,
     after_return: bool,
+    pipelining: bool,
 }
 
 /// The end of a reply was found.
@@ -81,11 +83,13 @@ pub(super) struct Complete {
     pub(super) used: usize,
     /// What it said.
     pub(super) reply: ReplyCode,
+    /// Whether a line of it names the keyword PIPELINING (RFC 2920), which means something in the reply to EHLO.
+    pub(super) pipelining: bool,
 }
 
 impl ReplyScanner {
     pub(super) fn new() -> Self {
-        Self { total: 0, line: 0, head: [0; HEAD], code: None, after_return: false }
+        Self { total: 0, line: 0, head: [0; HEAD], code: None, after_return: false, pipelining: false }
     }
 
     /// Takes more bytes; says when the reply is complete. Bytes past [`Complete::used`] are not looked at.
@@ -98,7 +102,7 @@ impl ReplyScanner {
             match (self.after_return, byte) {
                 (true, b'\n') => {
                     if let Some(reply) = self.end_line()? {
-                        return Ok(Some(Complete { used: index + 1, reply }));
+                        return Ok(Some(Complete { used: index + 1, reply, pipelining: self.pipelining }));
                     }
                 }
                 (false, b'\r') => self.after_return = true,
@@ -128,6 +132,8 @@ impl ReplyScanner {
             return Err(Violation::Garbled);
         }
         let number = digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
+        // Longer lines have other keywords.
+        self.pipelining |= self.line == HEAD && rest.get(1..).is_some_and(|it| it.eq_ignore_ascii_case(b"PIPELINING"));
         let reply = match rest {
             [b'-', ..] => None,
             [] => Some(ReplyCode::bare(number)),
@@ -161,6 +167,18 @@ mod tests {
         assert_eq!(scan(b"250\r\n"), Ok(Some((5, "250".to_owned()))));
         for unfinished in [&b""[..], b"250", b"250 ok", b"250 ok\r", b"250-ok\r\n"] {
             assert_eq!(scan(unfinished), Ok(None));
+        }
+    }
+
+    #[test]
+    fn the_offer_of_pipelining_is_a_keyword_of_its_own() {
+        let offered = |bytes: &[u8]| ReplyScanner::new().feed(bytes).unwrap().unwrap().pipelining;
+        assert!(offered(b"250-relay\r\n250-PIPELINING\r\n250 SIZE 1\r\n"));
+        assert!(offered(b"250-relay\r\n250 pipelining\r\n"));
+        for other in
+            ["250-PIPELININGS\r\n250 a\r\n", "250 XPIPELININ\r\n", "250-PIPELININ\r\n250 G\r\n", "250 a PIPELINING\r\n"]
+        {
+            assert!(!offered(other.as_bytes()), "{other}");
         }
     }
 

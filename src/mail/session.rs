@@ -63,13 +63,9 @@ impl Session {
     pub async fn offer(mut self, to: &EmailAddress) -> Result<Offered, (Option<Self>, MailFailure)> {
         let limit = self.0.limit();
         let from = format!("MAIL FROM:<{}>\r\n", self.0.relay.0.settings.sender);
-        if let Err(fault) = self.0.wire.ask(&from, &[250], &limit).await {
-            return Err((self.after(fault, &limit).await, fault.at(Phase::Sender)));
-        }
         let rcpt = format!("RCPT TO:<{to}>\r\n");
-        // 251: the relay will forward it (RFC 5321, section 3.4).
-        if let Err(fault) = self.0.wire.ask(&rcpt, &[250, 251], &limit).await {
-            return Err((self.after(fault, &limit).await, fault.at(Phase::Recipient)));
+        if let Err((phase, fault)) = self.0.wire.introduce(&from, &rcpt, &limit).await {
+            return Err((self.after(fault, &limit).await, fault.at(phase)));
         }
         self.0.last_used = Instant::now();
         Ok(Offered { session: self, to: to.clone() })

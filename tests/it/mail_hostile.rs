@@ -82,9 +82,12 @@ pub(crate) fn expected(behaviour: Behaviour) -> (Door, Outcome) {
     }
 }
 
-async fn one_behaviour(behaviour: Behaviour, pki: Arc<Pki>) {
+async fn one_behaviour(behaviour: Behaviour, pipelining: bool, pki: Arc<Pki>) {
     let (door, right) = expected(behaviour);
     let sink = Sink::start(behaviour, door, pki.good()).await.unwrap();
+    if !pipelining {
+        sink.take_one_command_at_a_time();
+    }
     // Logging in everywhere puts a password on each wire that could leak it; the relay without AUTH is another test.
     let wants_login = !matches!(behaviour, Behaviour::No8BitMime | Behaviour::TinySize);
     let relay = relay(&sink, door, &pki, wants_login, DEADLINES);
@@ -124,13 +127,15 @@ async fn every_behaviour_gets_the_right_verdict_in_time() {
     let few = Arc::new(tokio::sync::Semaphore::new(8));
     let mut all = tokio::task::JoinSet::new();
     for behaviour in Behaviour::ALL {
-        let (pki, few) = (pki.clone(), few.clone());
-        all.spawn(async move {
-            let _turn = few.acquire().await.unwrap();
-            one_behaviour(*behaviour, pki).await;
-        });
+        for pipelining in [true, false] {
+            let (pki, few) = (pki.clone(), few.clone());
+            all.spawn(async move {
+                let _turn = few.acquire().await.unwrap();
+                one_behaviour(*behaviour, pipelining, pki).await;
+            });
+        }
     }
-    assert!(all.len() >= 40, "the goal is forty behaviours");
+    assert!(all.len() >= 80, "the goal is forty behaviours, with and without PIPELINING");
     while let Some(done) = all.join_next().await {
         done.unwrap();
     }

@@ -45,6 +45,23 @@ async fn a_session_is_closed_after_its_number_of_mails_and_an_offer_can_be_withd
 }
 
 #[tokio::test]
+async fn sender_and_recipient_leave_together_only_where_the_relay_offers_it() {
+    let pki = Pki::new();
+    for pipelining in [true, false] {
+        let sink = Sink::start(Behaviour::Sender550, Door::Implicit, pki.good()).await.unwrap();
+        if !pipelining {
+            sink.take_one_command_at_a_time();
+        }
+        let (refused, session) = deliver(&relay(&sink, Door::Implicit, &pki, false, DEADLINES)).await;
+        assert!(matches!(refused.result, Err(MailFailure::Refused { phase: Phase::Sender, .. })), "{refused:?}");
+        // The recipient was named before the sender was refused, or not at all.
+        assert_eq!(sink.commands().contains(&"RCPT".to_owned()), pipelining);
+        sink.behave(Behaviour::Ok);
+        deliver_over(session.unwrap()).await.0.result.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_mail_to_another_mailbox_than_the_one_offered_is_not_sent() {
     let pki = Pki::new();
     let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();

@@ -53,6 +53,7 @@ struct Record {
     connections: usize,
     sessions: usize,
     greyed: HashSet<String>,
+    one_at_a_time: bool,
 }
 
 impl Record {
@@ -84,6 +85,11 @@ impl Sink {
     /// Where it listens, on 127.0.0.1.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// From now on, it does not offer PIPELINING.
+    pub(crate) fn take_one_command_at_a_time(&self) {
+        self.shared.lock().unwrap().1.one_at_a_time = true;
     }
 
     /// From now on, another behaviour.
@@ -228,8 +234,12 @@ impl<S: Wire> Talk<S> {
         let (mut from, mut to) = (String::new(), Vec::new());
         while let Some((verb, rest)) = self.command().await? {
             let open = match verb.as_str() {
-                "EHLO" => {
+                "EHLO" if self.shared.lock().unwrap().1.one_at_a_time => {
                     self.answer(Hello, b"250-relay.exempel.se\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n").await?
+                }
+                "EHLO" => {
+                    let proper = b"250-relay.exempel.se\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n";
+                    self.answer(Hello, proper).await?
                 }
                 "AUTH" => self.answer(Auth, b"235 2.7.0 welcome\r\n").await?,
                 "MAIL" => {
