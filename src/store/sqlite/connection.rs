@@ -187,6 +187,9 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, OpenError> {
     let sql = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     sql.busy_timeout(BUSY)?;
     sql.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise SQLite plans a statement again, text and all, whenever a value is bound that a partial index might be
+    // chosen by: at almost every execution of a kept statement.
+    sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(sql)
 }
 
