@@ -4,6 +4,7 @@
 //! A crash anywhere in here needs no memory of it: what has no answer on record is abandoned at the next start.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,14 @@ use super::generate::{Bundle, Generated, MailShares};
 use super::notify::{NoticeOutcome, SettleNotice};
 use super::retry::Setback;
 use super::settle::{Outcome, Settle};
-use crate::domain::approval::Organisation;
-use crate::domain::client::Client;
-use crate::domain::contact::{Contact, EmailAddress, Language, Role};
+use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::credential::AbandonCause;
 use crate::domain::ids::{ApplicationId, Environment, IssuanceId, NoticeId};
-use crate::domain::name::Name;
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, Session, Verdict};
 use crate::platform::memory::Scrubbed;
 use crate::store::contract::{Command, Recorded, SubmitError};
-use crate::store::queries::ReadError;
+use crate::store::queries::{Correspondence, ReadError};
 
 /// How long to wait before something that could not be put on record is tried again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
@@ -50,19 +48,28 @@ pub struct Done {
     pub session: Option<Session>,
     /// The relay could not be talked to, so the errand has not begun and is still due.
     pub again: bool,
+    /// What the relay said, still to be put on record. The session need not wait for it, but the errand is not over
+    /// before it has been awaited.
+    pub recording: Option<Recording>,
 }
+
+/// Ends when a fact is on record, or when there is nothing more to record.
+pub type Recording = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Done {
+    /// Nothing more is to be done.
     fn with(session: Option<Session>) -> Self {
-        Self { session, again: false }
+        Self { session, again: false, recording: None }
     }
-}
 
-/// Everything that a mail about one client needs.
-struct Correspondence {
-    client: Client,
-    contacts: Vec<Contact>,
-    organisation: Option<Organisation>,
+    /// To be tried again later.
+    pub fn not_begun(session: Option<Session>) -> Self {
+        Self { session, again: true, recording: None }
+    }
+
+    fn recording(session: Option<Session>, recording: Recording) -> Self {
+        Self { session, again: false, recording: Some(recording) }
+    }
 }
 
 impl Courier {
@@ -78,7 +85,8 @@ impl Courier {
 
     /// Makes one attempt at one order.
     pub async fn deliver(&self, session: Session, application: ApplicationId, issuance: IssuanceId) -> Done {
-        let addressee = match self.addressee(&application).await {
+        let own = application.clone();
+        let addressee = match self.desk.read(move |queries| queries.correspondence(&own)).await {
             Ok(Some(addressee)) if addressee.client.issuance.id == issuance => addressee,
             // Superseded between the queue and here.
             Ok(_) => return Done::with(Some(session)),
@@ -91,7 +99,7 @@ impl Courier {
 
     /// Mails one notice.
     pub async fn tell(&self, session: Session, application: ApplicationId, notice: NoticeId) -> Done {
-        let addressee = match self.addressee(&application).await {
+        let addressee = match self.whole(&application).await {
             Ok(Some(addressee)) => addressee,
             Ok(None) => return Done::with(Some(session)),
             Err(error) => return unread(session, &application, error),
@@ -103,15 +111,15 @@ impl Courier {
             },
             None => (Some(session), NoticeOutcome::Dropped),
         };
-        let settle = || SettleNotice {
+        let desk = Arc::clone(&self.desk);
+        let settle = move || SettleNotice {
             application: application.clone(),
             notice,
             outcome,
-            jitter: self.desk.jitter(),
-            policy: Arc::clone(&self.desk.policy),
+            jitter: desk.jitter(),
+            policy: Arc::clone(&desk.policy),
         };
-        self.record(settle).await;
-        Done::with(session)
+        Done::recording(session, self.record(settle))
     }
 
     fn notice(&self, addressee: &Correspondence, id: NoticeId) -> Option<OutgoingMail> {
@@ -152,7 +160,8 @@ impl Courier {
         mail.write().map_err(|error| tracing::error!(notice = %id, %error, "a notice could not be written")).ok()
     }
 
-    async fn addressee(&self, application: &ApplicationId) -> Result<Option<Correspondence>, ReadError> {
+    /// Also what is final: notices tell of it.
+    async fn whole(&self, application: &ApplicationId) -> Result<Option<Correspondence>, ReadError> {
         let application = application.clone();
         self.desk
             .read(move |queries| {
@@ -165,31 +174,24 @@ impl Courier {
 
     /// Submits until it is on record. A refusal means that the order was overtaken: then there is nothing to record.
     /// While the disk is full the version stays as it is; a stop or a crash now leaves it to the next start.
-    async fn record<C: Command>(&self, command: impl Fn() -> C) {
-        loop {
-            match self.desk.submit(command()).await {
-                Ok(recorded) => {
-                    recorded.into_answer();
-                    self.desk.work.notify_one();
-                    return;
-                }
-                Err(SubmitError::Refused(_)) => return,
-                Err(SubmitError::Unavailable(why)) => {
-                    tracing::warn!(%why, "what the relay said cannot be put on record yet; trying again");
-                    tokio::time::sleep(RECORD_AGAIN).await;
+    fn record<C: Command>(&self, command: impl Fn() -> C + Send + 'static) -> Recording {
+        let desk = Arc::clone(&self.desk);
+        Box::pin(async move {
+            loop {
+                match desk.submit(command()).await {
+                    Ok(recorded) => {
+                        recorded.into_answer();
+                        desk.work.notify_one();
+                        return;
+                    }
+                    Err(SubmitError::Refused(_)) => return,
+                    Err(SubmitError::Unavailable(why)) => {
+                        tracing::warn!(%why, "what the relay said cannot be put on record yet; trying again");
+                        tokio::time::sleep(RECORD_AGAIN).await;
+                    }
                 }
             }
-        }
-    }
-}
-
-impl Correspondence {
-    fn technical(&self) -> Option<&Contact> {
-        self.contacts.iter().find(|contact| contact.reference.role == Role::Technical)
-    }
-
-    fn organisation_name(&self) -> Option<Name> {
-        self.organisation.as_ref().map(|organisation| organisation.name.clone())
+        })
     }
 }
 
@@ -204,12 +206,11 @@ impl Attempt<'_> {
     async fn run(self, session: Session, addressee: Correspondence) -> Done {
         let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
             tracing::error!(issuance = %self.issuance, "the technical contact was erased; the order needs a new one");
-            self.settle(None, Outcome::NoVersion(Setback::Permanent)).await;
-            return Done::with(Some(session));
+            return self.settle(Some(session), None, Outcome::NoVersion(Setback::Permanent));
         };
         let offered = match session.offer(&to).await {
             Ok(offered) => offered,
-            Err((session, failure)) => return self.put_off(session, failure).await,
+            Err((session, failure)) => return self.put_off(session, failure),
         };
         let desk = &self.courier.desk;
         let made =
@@ -218,7 +219,7 @@ impl Attempt<'_> {
             Ok(bundle) => bundle.into_parts(),
             Err(error) => {
                 tracing::error!(issuance = %self.issuance, %error, "no secret could be made; the order stays queued");
-                return Done { session: offered.withdraw().await, again: true };
+                return Done::not_begun(offered.withdraw().await);
             }
         };
         // A crash from here to the answer on record leaves a version that the next start abandons.
@@ -227,13 +228,13 @@ impl Attempt<'_> {
             Err(SubmitError::Refused(_)) => return Done::with(offered.withdraw().await),
             Err(SubmitError::Unavailable(why)) => {
                 tracing::warn!(issuance = %self.issuance, %why, "no version can be put on record now");
-                return Done { session: offered.withdraw().await, again: true };
+                return Done::not_begun(offered.withdraw().await);
             }
         };
         let (version, reference) = (recorded.answer().version, recorded.answer().reference);
         let Some(mail) = self.write(&addressee, &to, shares, &recorded) else {
-            self.settle(Some(version), Outcome::Void(AbandonCause::MailRefused)).await;
-            return Done::with(offered.withdraw().await);
+            let session = offered.withdraw().await;
+            return self.settle(session, Some(version), Outcome::Void(AbandonCause::MailRefused));
         };
         let (session, sent) = offered.send(mail).await;
         let outcome = match sent {
@@ -250,17 +251,16 @@ impl Attempt<'_> {
                 })
             }
         };
-        self.settle(Some(version), outcome).await;
-        Done::with(session)
+        self.settle(session, Some(version), outcome)
     }
 
     /// The relay did not take the recipient; no secret was made.
-    async fn put_off(&self, session: Option<Session>, failure: MailFailure) -> Done {
+    fn put_off(&self, session: Option<Session>, failure: MailFailure) -> Done {
         self.warn(failure);
         match failure {
             // The connection is gone or nobody can be trusted: that is about the relay, not about this order.
             MailFailure::Unreachable { .. } | MailFailure::Untrusted(_) | MailFailure::Login(_) => {
-                return Done { session, again: true };
+                return Done::not_begun(session);
             }
             MailFailure::Deferred { .. }
             | MailFailure::Refused { .. }
@@ -271,8 +271,7 @@ impl Attempt<'_> {
             Verdict::Never => Setback::Permanent,
             Verdict::Later | Verdict::Unknown => Setback::Passing,
         };
-        self.settle(None, Outcome::NoVersion(setback)).await;
-        Done::with(session)
+        self.settle(session, None, Outcome::NoVersion(setback))
     }
 
     fn write(
@@ -305,22 +304,23 @@ impl Attempt<'_> {
         mail.write().map_err(failed).ok()
     }
 
-    async fn settle(&self, version: Option<u32>, outcome: Outcome) {
+    fn settle(&self, session: Option<Session>, version: Option<u32>, outcome: Outcome) -> Done {
         let Ok(notices) = self.courier.desk.notice_ids() else {
             // No random bytes: nothing more will be issued, and the next start clears this version up.
-            return;
+            return Done::with(session);
         };
-        let notices = Arc::new(notices);
-        let settle = || Settle {
-            application: self.application.clone(),
-            issuance: self.issuance,
+        let (application, issuance, notices) = (self.application.clone(), self.issuance, Arc::new(notices));
+        let desk = Arc::clone(&self.courier.desk);
+        let settle = move || Settle {
+            application: application.clone(),
+            issuance,
             version,
             outcome,
-            jitter: self.courier.desk.jitter(),
+            jitter: desk.jitter(),
             notices: Arc::clone(&notices),
-            policy: Arc::clone(&self.courier.desk.policy),
+            policy: Arc::clone(&desk.policy),
         };
-        self.courier.record(settle).await;
+        Done::recording(session, self.courier.record(settle))
     }
 
     fn warn(&self, failure: MailFailure) {
@@ -342,7 +342,7 @@ async fn hand_over(session: Session, mail: OutgoingMail) -> Result<(Option<Sessi
         },
     };
     if matches!(failure, MailFailure::Unreachable { .. } | MailFailure::Untrusted(_) | MailFailure::Login(_)) {
-        return Err(Done { session, again: true });
+        return Err(Done::not_begun(session));
     }
     tracing::warn!(%failure, "a notice did not go out");
     Ok(match failure.verdict() {
@@ -353,5 +353,5 @@ async fn hand_over(session: Session, mail: OutgoingMail) -> Result<(Option<Sessi
 
 fn unread(session: Session, application: &ApplicationId, error: ReadError) -> Done {
     tracing::error!(%application, %error, "an order cannot be read from the tables");
-    Done { session: Some(session), again: true }
+    Done::not_begun(Some(session))
 }

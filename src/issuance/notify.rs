@@ -108,6 +108,10 @@ impl Command for SettleNotice {
         Scope::of(Find::Application(self.application.clone()))
     }
 
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, NoSuchNotice> {
         let client = state.client().ok_or(NoSuchNotice)?;
         let notice = client.notices.get(&self.notice).ok_or(NoSuchNotice)?;

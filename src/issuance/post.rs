@@ -1,14 +1,15 @@
 //! The post room: finds what is due, keeps the sessions at the relay, and hands errands to them.
 //!
-//! Every courier keeps one session and runs one errand at a time, so the number of sessions bounds everything: the
-//! connections at the relay, the secrets in memory, and what a stop has to wait for.
+//! Every courier keeps one session and runs one errand at a time, while at most one before it is still being put on
+//! record. So the number of sessions bounds everything: the connections at the relay, the secrets in memory, and what a
+//! stop has to wait for.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::deliver::{Courier, Done};
 use super::desk::Desk;
@@ -177,6 +178,11 @@ async fn expire_due(desk: &Desk) {
     }
 }
 
+/// Waits for a task. One that panicked was told of where it happened; its version is left to the next start.
+async fn ended(task: JoinHandle<()>) {
+    let _ = task.await;
+}
+
 /// One courier's life: an errand, a session for it, the errand done.
 struct Round {
     courier: Courier,
@@ -190,14 +196,27 @@ impl Round {
     async fn run(mut self) {
         let mut kept = None;
         let mut wait = RELAY_AGAIN.0;
+        let mut recording: Option<JoinHandle<()>> = None;
         while let Some(errand) = self.next().await {
             let done = match self.session(kept.take()).await {
                 Some(session) => self.carry(session, errand.clone()).await,
-                None => Done { session: None, again: true },
+                None => Done::not_begun(None),
             };
             kept = done.session;
-            // The dispatcher may hand it out again from now on, if it is still due.
-            let _ = self.finished.send(errand);
+            if let Some(before) = recording.take() {
+                ended(before).await;
+            }
+            let finished = self.finished.clone();
+            match done.recording {
+                // The dispatcher may hand it out again from then on, if it is still due.
+                Some(record) => {
+                    recording = Some(tokio::spawn(async move {
+                        record.await;
+                        let _ = finished.send(errand);
+                    }));
+                }
+                None => drop(finished.send(errand)),
+            }
             if done.again {
                 // The relay or the disk is at fault: every errand would fare the same.
                 self.pause(wait).await;
@@ -205,6 +224,9 @@ impl Round {
             } else {
                 wait = RELAY_AGAIN.0;
             }
+        }
+        if let Some(last) = recording {
+            ended(last).await;
         }
         if let Some(session) = kept {
             session.close().await;

@@ -61,6 +61,10 @@ impl Command for Settle {
         Scope::of(Find::Application(self.application.clone()))
     }
 
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<()>, Overtaken> {
         let client = state.client().filter(|client| client.issuance.id == self.issuance).ok_or(Overtaken)?;
         let facts = match self.outcome {

@@ -29,6 +29,12 @@ pub trait Command: Send + 'static {
     /// Which part of the state it is about.
     fn scope(&self) -> Scope;
 
+    /// Whether nobody waits for the answer. Such a command is held for a moment, so that it shares the commit of one that
+    /// comes after it.
+    fn can_wait(&self) -> bool {
+        false
+    }
+
     /// Yes or no. `now` never goes backwards from one decision to the next.
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<Self::Answer>, Self::Refusal>;
 }

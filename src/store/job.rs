@@ -17,6 +17,9 @@ pub(super) trait Job: Send {
     /// Which part of the state it needs.
     fn scope(&self) -> Scope;
 
+    /// Whether nobody waits for its answer.
+    fn can_wait(&self) -> bool;
+
     /// Decides, anew each time it is called, and remembers the outcome. `None`: the decision was no.
     fn decide(&mut self, state: &Loaded, now: Timestamp) -> Option<Decided>;
 
@@ -58,6 +61,10 @@ impl<C: Command> Job for Submitted<C> {
 
     fn scope(&self) -> Scope {
         self.command.scope()
+    }
+
+    fn can_wait(&self) -> bool {
+        self.command.can_wait()
     }
 
     fn decide(&mut self, state: &Loaded, now: Timestamp) -> Option<Decided> {

@@ -8,11 +8,12 @@ use super::backend::Fault;
 use crate::domain::approval::Organisation;
 use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
-use crate::domain::contact::Contact;
+use crate::domain::contact::{Contact, Role};
 use crate::domain::credential::Credential;
 use crate::domain::digest::Verifier;
 use crate::domain::ids::{ApplicationId, CampaignId, ClientId, Environment, IssuanceId, Label, MessageId, NoticeId};
 use crate::domain::issuance::Issuance;
+use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
@@ -52,6 +53,9 @@ pub trait Queries {
 
     /// One delivery, whatever its state.
     fn delivery(&mut self, reference: Reference) -> Result<Option<DeliveryView>, ReadError>;
+
+    /// What a delivery to one client takes. It must be the client's own application.
+    fn correspondence(&mut self, application: &ApplicationId) -> Result<Option<Correspondence>, ReadError>;
 
     /// The addresses of an application's contacts (fewer than it has when some were erased).
     fn contacts(&mut self, application: &ApplicationId) -> Result<Vec<Contact>, ReadError>;
@@ -213,6 +217,29 @@ pub struct ClientView {
     pub client: Client,
     /// Its name and number, unless erased.
     pub organisation: Option<Organisation>,
+}
+
+/// A client as decisions see it, with all that a mail about it is addressed to.
+#[derive(Debug, Clone)]
+pub struct Correspondence {
+    /// The client, without what is final.
+    pub client: Client,
+    /// Its contacts, but for those that were erased.
+    pub contacts: Vec<Contact>,
+    /// Whose it is, unless erased.
+    pub organisation: Option<Organisation>,
+}
+
+impl Correspondence {
+    /// The one who gets the mail share, unless erased.
+    pub fn technical(&self) -> Option<&Contact> {
+        self.contacts.iter().find(|contact| contact.reference.role == Role::Technical)
+    }
+
+    /// The organisation's name, unless erased.
+    pub fn organisation_name(&self) -> Option<Name> {
+        self.organisation.as_ref().map(|organisation| organisation.name.clone())
+    }
 }
 
 /// Which clients to list.

@@ -243,6 +243,11 @@ pub(super) fn questions_are_answered_from_the_tables<K: Kind + 'static>() {
             assert_eq!((deliveries[0].credential.reference, deliveries[0].fetches.len()), (reference, 1));
             assert_eq!(q.delivery(reference)?.as_ref(), deliveries.first());
             assert_eq!(q.contacts(&application(1))?[0].email.as_str(), "api@exempel.se");
+            let correspondence = q.correspondence(&application(1))?.unwrap();
+            assert_eq!(correspondence.client.application, application(1));
+            assert_eq!(correspondence.technical().unwrap().email.as_str(), "api@exempel.se");
+            assert_eq!(correspondence.organisation_name(), Some(steps::organisation().name));
+            assert!(q.correspondence(&application(9))?.is_none());
             assert_eq!(q.due_issuances(now, 9)?, [(application(3), order)]);
             assert_eq!(q.due_notices(now, 9)?.len(), 1);
             let window = now.after(Duration::from_hours(24));

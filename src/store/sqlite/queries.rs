@@ -20,7 +20,7 @@ use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::store::backend::{Fault, Reading};
 use crate::store::queries::{
-    Behind, ClientFilter, ClientView, DeliveryView, HeldKey, IssuanceView, Mailed, Queries, ReadError,
+    Behind, ClientFilter, ClientView, Correspondence, DeliveryView, HeldKey, IssuanceView, Mailed, Queries, ReadError,
 };
 
 /// The connection that reads.
@@ -37,10 +37,10 @@ impl Reader {
 impl Reading for Reader {
     fn with(&mut self, body: &mut dyn FnMut(&mut dyn Queries)) -> Result<(), Fault> {
         // One transaction, so that all that is asked in `body` is of one instant.
-        let begun = self.sql.execute_batch("BEGIN");
+        let begun = self.run("BEGIN");
         body(self);
         // After some errors SQLite has ended it already.
-        let ended = if self.sql.is_autocommit() { Ok(()) } else { self.sql.execute_batch("ROLLBACK") };
+        let ended = if self.sql.is_autocommit() { Ok(()) } else { self.run("ROLLBACK") };
         begun.and(ended).map_err(|error| sorted(&error))
     }
 }
@@ -143,19 +143,19 @@ impl Queries for Reader {
     }
 
     fn contacts(&mut self, application: &ApplicationId) -> Read<Vec<Contact>> {
-        let query = "SELECT id, email FROM contact WHERE application = ?1";
-        let mut addresses: BTreeMap<ContactId, _> = all(&self.sql, query, [application.as_str()], |row| {
-            let mut columns = Columns::of(row, "contact");
-            Ok((columns.parsed("id")?, columns.parsed("email")?))
-        })?;
         let query = "SELECT contacts FROM client WHERE application = ?1";
         let references: Option<Vec<ContactReference>> =
             first(&self.sql, query, [application.as_str()], |row| Columns::of(row, "client").json("contacts"))?;
-        let contact = |reference: ContactReference| {
-            let email = addresses.remove(&reference.id)?;
-            Some(Contact { reference, email })
+        Ok(self.with_addresses(application, references.unwrap_or_default())?)
+    }
+
+    fn correspondence(&mut self, application: &ApplicationId) -> Read<Option<Correspondence>> {
+        let Some(client) = load::client(&self.sql, application, Extent::Live)? else {
+            return Ok(None);
         };
-        Ok(references.unwrap_or_default().into_iter().filter_map(contact).collect())
+        let contacts = self.with_addresses(application, client.contacts.clone())?;
+        let organisation = load::organisation(&self.sql, &client.party)?;
+        Ok(Some(Correspondence { client, contacts, organisation }))
     }
 
     fn live_client(&mut self, application: &ApplicationId) -> Read<Option<Client>> {
@@ -276,6 +276,28 @@ impl Queries for Reader {
 }
 
 impl Reader {
+    fn run(&self, statement: &str) -> Result<(), rusqlite::Error> {
+        self.sql.prepare_cached(statement)?.execute([]).map(drop)
+    }
+
+    /// Those whose addresses were not erased.
+    fn with_addresses(
+        &self,
+        application: &ApplicationId,
+        references: Vec<ContactReference>,
+    ) -> Result<Vec<Contact>, Failure> {
+        let query = "SELECT id, email FROM contact WHERE application = ?1";
+        let mut addresses: BTreeMap<ContactId, _> = all(&self.sql, query, [application.as_str()], |row| {
+            let mut columns = Columns::of(row, "contact");
+            Ok((columns.parsed("id")?, columns.parsed("email")?))
+        })?;
+        let contact = |reference: ContactReference| {
+            let email = addresses.remove(&reference.id)?;
+            Some(Contact { reference, email })
+        };
+        Ok(references.into_iter().filter_map(contact).collect())
+    }
+
     fn issuance_views(&self, query: &str, values: impl Params) -> Result<Vec<IssuanceView>, Failure> {
         let mut views: Vec<IssuanceView> = all(&self.sql, query, values, |row: &Row<'_>| {
             let mut columns = Columns::of(row, "issuance");
