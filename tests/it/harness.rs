@@ -41,6 +41,16 @@ use self::search::{Remembered, search};
 use self::stock::Stocked;
 use crate::sink::{Behaviour, Door, Mail, Sink};
 
+/// The release build, which `tests/run` makes before the tests. Without it, says what is not tested.
+#[expect(clippy::print_stderr, reason = "whoever runs tests alone must be able to read that")]
+pub(crate) fn release_build(what: &str) -> Option<PathBuf> {
+    let program = std::env::var_os("TALLYD_RELEASE").map(PathBuf::from);
+    if program.is_none() {
+        eprintln!("NOT RUN: {what}, because TALLYD_RELEASE names none; tests/run does");
+    }
+    program
+}
+
 /// How long anything that should happen soon may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 

@@ -18,7 +18,7 @@ use self::needles::{Needles, Piece, What};
 use crate::harness::approval::Approval;
 use crate::harness::keys::Keys;
 use crate::harness::mailbox::PartOne;
-use crate::harness::{Harness, operator};
+use crate::harness::{Harness, operator, release_build};
 use crate::process::Process;
 use crate::sink::Behaviour;
 
@@ -124,7 +124,19 @@ impl Walk {
 
 #[test]
 fn nothing_of_a_secret_stays_in_memory() {
-    let walk = walk(Path::new(env!("CARGO_BIN_EXE_tallyd")));
+    nothing_stays_in(Path::new(env!("CARGO_BIN_EXE_tallyd")));
+}
+
+/// The optimiser decides anew what lies in registers, on stacks, and which wipe it thinks nobody needs.
+#[test]
+fn nothing_of_a_secret_stays_in_memory_of_the_release_build() {
+    if let Some(program) = release_build("nothing of a secret in the memory of the release build") {
+        nothing_stays_in(&program);
+    }
+}
+
+fn nothing_stays_in(program: &Path) {
+    let walk = walk(program);
     let pending = walk.cores.iter().find(|core| core.point == PENDING).unwrap();
     let there = walk.needles.search(&pending.bytes).into_iter().any(|piece| piece.what == What::MailShare);
     assert!(there, "control: the part that is being mailed must be in memory, and the search must find it");

@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::machine::Machine;
-use crate::harness::Harness;
+use crate::harness::{Harness, release_build};
 use crate::readme::tested;
 
 /// Where the machine has the sources: what "from this directory" means there.
@@ -50,10 +50,9 @@ fn furnish(root: &Path) {
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
 }
 
-/// The release build where `tests/run` made one, otherwise what the other tests run.
-fn built() -> &'static Path {
-    let release = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/release/tallyd"));
-    if std::env::var_os("TALLYD_RELEASE").is_some() { release } else { Path::new(env!("CARGO_BIN_EXE_tallyd")) }
+/// The release build where there is one, otherwise what the other tests run.
+fn built() -> PathBuf {
+    release_build("the service with the release build").unwrap_or_else(|| env!("CARGO_BIN_EXE_tallyd").into())
 }
 
 /// Certificates and keys under the names of the shipped configuration, and the agency's own words in it.
