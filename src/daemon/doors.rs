@@ -17,6 +17,7 @@ use super::own_doors;
 use super::refused::Refused;
 use crate::config::{Config, Identity, OrganisationFrom, Peer, TlsFiles, TlsListener};
 use crate::domain::ids::PeerName;
+use crate::domain::time::Timestamp;
 use crate::http::identity::OrganisationAttribute;
 use crate::http::keeper::{Keeper, PeerBook, PeerRule, SocketKeeper};
 use crate::http::limits::Limits;
@@ -52,6 +53,7 @@ impl Doors {
         for (name, listener, keeper) in tls_listeners(config)? {
             let material = material(&listener.files, config.allow_example_certificates)?;
             let door = Arc::new(TlsDoor::new(&material, keeper, Arc::clone(clock), Arc::clone(refusals))?);
+            tell_ends(name, &material, clock());
             let socket = bind_tcp(name, listener.listen)?;
             doors.tls.0.push((name, Arc::clone(&door)));
             let limits = limits(&listener.limits, config);
@@ -155,9 +157,12 @@ impl TlsDoors {
         };
         for ((name, door), (_, listener, keeper)) in self.0.iter().zip(listeners) {
             let reloaded = material(&listener.files, config.allow_example_certificates)
-                .and_then(|material| Ok(door.reload(&material, keeper)?));
+                .and_then(|material| door.reload(&material, keeper).map(|()| material).map_err(Refused::from));
             match reloaded {
-                Ok(()) => tracing::info!(door = name, "certificates and revocation lists were read again"),
+                Ok(material) => {
+                    tracing::info!(door = name, "certificates and revocation lists were read again");
+                    tell_ends(name, &material, door.now());
+                }
                 Err(refused) => {
                     tracing::error!(door = name, %refused, hint = %refused.hint, "the door keeps the files that it has");
                 }
@@ -176,7 +181,7 @@ pub fn router() -> Result<Arc<Router<Service>>, Refused> {
 }
 
 /// The doors with TLS, always in the same order.
-fn tls_listeners(config: &Config) -> Result<Vec<(&'static str, &TlsListener, Keeper)>, Refused> {
+pub(super) fn tls_listeners(config: &Config) -> Result<Vec<(&'static str, &TlsListener, Keeper)>, Refused> {
     let mut listeners = Vec::new();
     let senders = peer_book(config.intake.senders.iter().map(|sender| &sender.peer))?;
     listeners.push(("intake", &config.intake.listener, Keeper::Senders(senders)));
@@ -225,6 +230,19 @@ pub(super) fn material(tls: &TlsFiles, allow_examples: bool) -> Result<TlsMateri
         }
     }
     Ok(material)
+}
+
+/// A door with a certificate that has ended opens all the same, for the sake of the others; who looks at the log learns
+/// why nobody comes through it.
+fn tell_ends(door: &str, material: &TlsMaterial, now: Timestamp) {
+    for expiry in material.expiries().unwrap_or_default() {
+        let (what, file, ends) = (expiry.what, expiry.file, expiry.at.date());
+        if expiry.at <= now {
+            tracing::error!(door, what, file, %ends, "it has ended, and nobody comes through: renew it and reload");
+        } else if expiry.at <= now.after(expiry.soon) {
+            tracing::warn!(door, what, file, %ends, "it ends soon: renew it and reload");
+        }
+    }
 }
 
 fn refuse_examples(file: &NamedFile) -> Result<(), Refused> {

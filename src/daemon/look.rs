@@ -1,16 +1,23 @@
 //! What `tallyd check` looks at: everything that a start needs, without taking the lock, binding a socket or writing.
 
+use std::sync::Arc;
+
 use super::accounts::Admitted;
-use super::doors::material;
+use super::doors::{material, tls_listeners};
 use super::keys::Keys;
 use super::refused::Refused;
 use super::serve::{letterhead, relay};
-use crate::config::{Config, TlsFiles};
+use crate::config::Config;
 use crate::domain::time::Timestamp;
-use crate::http::tls::TlsMaterial;
+use crate::http::keeper::Keeper;
+use crate::http::refusals::Refusals;
+use crate::http::tls::{TlsDoor, TlsMaterial};
+use crate::journal::checkpoint::Checkpoint;
 use crate::platform::clock::{Clock, SystemClock, start_check};
 use crate::platform::state_directory::StateDirectory;
 use crate::store::archive::Archive;
+use crate::store::fence::Fence;
+use crate::store::handle::StartError;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,32 +85,44 @@ fn state(config: &Config) -> Vec<Finding> {
             Refused::files("keep state in", directory.display(), cause, "put state.directory on a local disk");
         findings.push(Finding::Bad { subject: "state".into(), refused });
     }
-    let opened = Archive::open(directory).map_err(|error| {
-        let hint = error.hint();
-        Refused::files("read the database in", directory.display(), error, hint)
-    });
-    let head = opened.and_then(|mut archive| {
-        archive.ask(|queries| queries.checkpoint()).map_err(|error| {
-            Refused::files("read the database in", directory.display(), error, "run tallyd audit verify")
-        })
-    });
-    let told = head.map(|note| {
-        let size = note.lines().nth(1).unwrap_or("0").to_owned();
-        format!("{held}; the journal has {size} entries")
-    });
-    findings.push(finding("state", told));
+    findings.push(finding("state", head(config).map(|size| format!("{held}; the journal has {size} entries"))));
     findings
 }
 
+/// How many entries the journal has, by a checkpoint that its own key signed and that the fence admits.
+fn head(config: &Config) -> Result<u64, Refused> {
+    let directory = &config.state.directory;
+    let fenced = Fence::look(directory).map_err(StartError::from)?;
+    let mut archive = Archive::open(directory).map_err(StartError::from)?;
+    let note = archive.ask(|queries| queries.checkpoint()).map_err(|error| {
+        Refused::files("read the database in", directory.display(), error, "run tallyd audit verify")
+    })?;
+    let size = match Keys::load(config) {
+        Ok(keys) => Checkpoint::verify(&note, &keys.journal.verifying_key()).map_err(StartError::from)?.size,
+        // That there are none is told beside this.
+        Err(_) => note.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or(0),
+    };
+    fenced.admits(size).map_err(StartError::from)?;
+    Ok(size)
+}
+
 fn certificates(config: &Config) -> Vec<Finding> {
-    let mut doors: Vec<(String, &TlsFiles)> = vec![("intake".to_owned(), &config.intake.listener.files)];
-    doors
-        .extend(config.pickups.iter().map(|pickup| (format!("pickup {}", pickup.environment), &pickup.listener.files)));
-    let gateway = config.gateway.as_ref().and_then(|gateway| gateway.tls.as_ref());
-    doors.extend(gateway.map(|tls| ("gateway".to_owned(), &tls.files)));
+    let listeners = match tls_listeners(config) {
+        Ok(listeners) => listeners,
+        Err(refused) => return vec![Finding::Bad { subject: "doors".to_owned(), refused }],
+    };
+    let clock: crate::http::Clock = Arc::new(|| SystemClock.now());
     let mut findings = Vec::new();
-    for (door, files) in doors {
-        match material(files, config.allow_example_certificates) {
+    for (door, listener, keeper) in listeners {
+        let door = match &keeper {
+            Keeper::Recipients { environment, .. } => format!("{door} {environment}"),
+            Keeper::Senders(_) | Keeper::Gateways(_) => door.to_owned(),
+        };
+        let set_up = material(&listener.files, config.allow_example_certificates).and_then(|material| {
+            TlsDoor::new(&material, keeper, Arc::clone(&clock), Arc::new(Refusals::new(0)))?;
+            Ok(material)
+        });
+        match set_up {
             Ok(material) => findings.extend(expiries(&door, &material)),
             Err(refused) => findings.push(Finding::Bad { subject: door, refused }),
         }

@@ -82,7 +82,8 @@ impl TlsDoor {
         self.current.load()
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    /// By the clock that certificates are judged by.
+    pub fn now(&self) -> Timestamp {
         (self.clock)()
     }
 }

@@ -29,6 +29,38 @@ pub struct Fence {
     synced: bool,
 }
 
+/// How far the database was at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fenced {
+    path: PathBuf,
+    instance: Instance,
+    size: u64,
+}
+
+impl Fenced {
+    /// Holds the number of entries in the database against it.
+    pub fn admits(self, database: u64) -> Result<(), FenceError> {
+        if database < self.size {
+            return Err(FenceError::RolledBack { path: self.path, database, fence: self.size });
+        }
+        Ok(())
+    }
+}
+
+fn read(state: &Path, options: &mut OpenOptions) -> Result<(File, Fenced), FenceError> {
+    let path = state.join(NAME);
+    let failed = |tried, cause| FenceError::System { path: state.join(NAME), tried, cause };
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = options.custom_flags(flags).open(&path).map_err(|cause| failed("open it", cause))?;
+    let mut found = Vec::with_capacity(LENGTH + 1);
+    let limit = u64::try_from(LENGTH + 1).unwrap_or(u64::MAX);
+    (&file).take(limit).read_to_end(&mut found).map_err(|cause| failed("read it", cause))?;
+    match parse(&found) {
+        Some((instance, size)) => Ok((file, Fenced { path, instance, size })),
+        None => Err(FenceError::Damaged(path)),
+    }
+}
+
 /// The fence and the database do not belong together, or the fence cannot be read. The first two are a quarantine:
 /// the daemon does not start (exit code 4) until an operator has found out which state is the true one.
 #[derive(Debug, thiserror::Error)]
@@ -102,26 +134,18 @@ impl Fence {
 
     /// Opens the file and holds the database against it.
     pub fn open(state: &Path, instance: Instance, size: u64) -> Result<Self, FenceError> {
-        let path = state.join(NAME);
-        let failed = |tried, cause| FenceError::System { path: state.join(NAME), tried, cause };
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).custom_flags(flags).open(&path);
-        let file = opened.map_err(|cause| failed("open it", cause))?;
-        let mut found = Vec::with_capacity(LENGTH + 1);
-        let limit = u64::try_from(LENGTH + 1).unwrap_or(u64::MAX);
-        let read = (&file).take(limit).read_to_end(&mut found);
-        read.map_err(|cause| failed("read it", cause))?;
-        let Some((fenced_instance, fenced_size)) = parse(&found) else {
-            return Err(FenceError::Damaged(path));
-        };
-        if fenced_instance != instance {
-            return Err(FenceError::OtherJournal { path, database: instance, fence: fenced_instance });
+        let (file, fenced) = read(state, OpenOptions::new().read(true).write(true))?;
+        if fenced.instance != instance {
+            return Err(FenceError::OtherJournal { path: fenced.path, database: instance, fence: fenced.instance });
         }
-        if size < fenced_size {
-            return Err(FenceError::RolledBack { path, database: size, fence: fenced_size });
-        }
+        let path = fenced.path.clone();
+        fenced.admits(size)?;
         Ok(Self { path, file, instance, synced: true })
+    }
+
+    /// What the file says, for somebody who only looks: before the database, which may grow meanwhile.
+    pub fn look(state: &Path) -> Result<Fenced, FenceError> {
+        read(state, OpenOptions::new().read(true)).map(|(_, fenced)| fenced)
     }
 
     /// Says that the database durably holds `size` entries.

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::approval::Approval;
 use crate::harness::{Harness, Settings};
@@ -190,4 +191,48 @@ fn another_journals_key_is_refused() {
     assert!([3, 4].contains(&ran.exit) && ran.err.contains("hint: "), "{ran:?}");
     harness.run(&["audit", "verify"]).expect_exit(4);
     fs::write(&key, own).unwrap();
+}
+
+#[test]
+fn check_sees_what_a_start_would_be_refused_for() {
+    let mut harness = Harness::start_with(|settings| settings.ends_with_a_good_journal = false);
+    harness.stop();
+    let bad = |exit: i32, told: &str| {
+        let checked = harness.run(&["check", "--offline"]).expect_exit(exit);
+        assert!(checked.out.contains(told) && checked.out.contains("hint: "), "{told:?}:\n{}", checked.out);
+        refused(&harness, exit, &[told]);
+    };
+    let change = |path: &Path, bytes: &[u8], exit, told: &str| {
+        let good = fs::read(path).unwrap();
+        fs::write(path, bytes).unwrap();
+        bad(exit, told);
+        fs::write(path, good).unwrap();
+    };
+    let other = fs::read(&harness.files.gateway.key).unwrap();
+    change(&harness.path().join("keys/server"), &other, 3, "keys/server");
+    let fence = harness.path().join("state/fence");
+    change(&fence, b"tallyd fence v0\n", 4, "is damaged");
+    let sql = |statement: &str| {
+        let database = harness.path().join("state/tallyd.db");
+        let ran = Command::new("sqlite3").arg(database).arg(statement).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    sql("UPDATE schema_version SET sha256 = 'x' || sha256");
+    bad(3, "schema version 1 is not the one that this program knows");
+    sql("UPDATE schema_version SET sha256 = substr(sha256, 2)");
+    harness.run(&["check", "--offline"]).expect_exit(0);
+}
+
+#[test]
+fn certificates_and_lists_that_have_ended_are_told_in_the_log_and_the_other_doors_open() {
+    let mut harness = Harness::start();
+    let told = |harness: &Harness, words: &str| {
+        let log = harness.until(words, || Some(harness.log()).filter(|log| log.contains(words)));
+        assert!(log.contains("partners-test.crl.pem"), "{log}");
+    };
+    harness.serve_later("+156h");
+    told(&harness, "it ends soon: renew it and reload");
+    harness.serve_later("+192h");
+    told(&harness, "it has ended, and nobody comes through: renew it and reload");
+    harness.run(&["list"]).expect_exit(0);
 }

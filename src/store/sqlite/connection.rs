@@ -179,6 +179,7 @@ pub(in crate::store) fn open_reading(state: &Path) -> Result<Reader, OpenError> 
         return Err(OpenError::Foreign { found });
     }
     configure(&reading)?;
+    schema::refuse_unknown(&reading)?;
     Ok(Reader::new(reading))
 }
 

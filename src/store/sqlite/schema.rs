@@ -20,10 +20,14 @@ pub(super) fn bring_up_to_date(sql: &mut Connection) -> Result<(), OpenError> {
     migrate(sql, MIGRATIONS)
 }
 
-fn migrate(sql: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
-    let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(VERSIONS_TABLE)?;
-    let present: Vec<(usize, String)> = transaction
+/// Refuses a schema that this program does not know, and changes nothing.
+pub(super) fn refuse_unknown(sql: &Connection) -> Result<(), OpenError> {
+    known_versions(sql, MIGRATIONS).map(drop)
+}
+
+/// How many versions the database has, each of which must be the one that is known by its number.
+fn known_versions(sql: &Connection, migrations: &[&str]) -> Result<usize, OpenError> {
+    let present: Vec<(usize, String)> = sql
         .prepare("SELECT version, sha256 FROM schema_version ORDER BY version")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
@@ -37,7 +41,14 @@ fn migrate(sql: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
             }
         }
     }
-    for (version, text) in (1_usize..).zip(migrations).skip(present.len()) {
+    Ok(present.len())
+}
+
+fn migrate(sql: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
+    let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(VERSIONS_TABLE)?;
+    let present = known_versions(&transaction, migrations)?;
+    for (version, text) in (1_usize..).zip(migrations).skip(present) {
         transaction.execute_batch(text)?;
         let row = (version, checksum(text));
         transaction.execute("INSERT INTO schema_version (version, sha256) VALUES (?1, ?2)", row)?;
@@ -73,6 +84,8 @@ mod tests {
         assert!(matches!(newer, Err(OpenError::SchemaNewer { found: 2, known: 1 })));
         let changed = migrate(&mut sql, &[SECOND, SECOND]);
         assert!(matches!(changed, Err(OpenError::SchemaChanged { version: 1 })));
+        assert!(matches!(known_versions(&sql, &[SECOND]), Err(OpenError::SchemaChanged { version: 1 })));
+        assert_eq!(known_versions(&sql, &[FIRST, SECOND, "more"]).unwrap(), 2);
     }
 
     #[test]
