@@ -168,15 +168,15 @@ fn refused_once_and_not_again(machine: &Machine) {
         machine.sh("systemctl start tallyd").expect_exit(0);
         assert!(is_active(machine));
     };
-    machine.sh("mv /etc/tallyd/keys/sealing-key /root/").expect_exit(0);
+    machine.sh("mv /etc/tallyd/keys/sealing-key /var/tmp/").expect_exit(0);
     refused("a missing key", "243", "Failed to set up credentials");
-    machine.sh("mv /root/sealing-key /etc/tallyd/keys/").expect_exit(0);
+    machine.sh("mv /var/tmp/sealing-key /etc/tallyd/keys/").expect_exit(0);
     mended();
     machine
-        .sh(&format!("cp -p {CONFIGURATION} /root/ && sed -i '1i stop_dedline = \"1s\"' {CONFIGURATION}"))
+        .sh(&format!("cp -p {CONFIGURATION} /var/tmp/ && sed -i '1i stop_dedline = \"1s\"' {CONFIGURATION}"))
         .expect_exit(0);
     refused("a misspelled key", "3", "did you mean stop_deadline?");
-    machine.sh(&format!("mv /root/tallyd.toml {CONFIGURATION}")).expect_exit(0);
+    machine.sh(&format!("mv /var/tmp/tallyd.toml {CONFIGURATION}")).expect_exit(0);
     mended();
 }
 
