@@ -1,11 +1,13 @@
 //! The mail with part 1 came back: nobody has read it at the address that it was written to, so the delivery is withdrawn
 //! and waits for an operator who knows a better one.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use super::desk::{Desk, DeskError};
 use super::notify::{NoticeIds, Told, notices_to};
 use crate::domain::credential::{AbandonCause, CredentialState};
-use crate::domain::ids::ApplicationId;
+use crate::domain::ids::{ApplicationId, MessageId};
 use crate::domain::issuance::FailCause;
 use crate::domain::mail_status::MailStatus;
 use crate::domain::notice::NoticeKind;
@@ -15,7 +17,8 @@ use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{CredentialAbandoned, Fact, IssuanceFailed, MailReturned};
 use crate::journal::subject::Subject;
-use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
+use crate::store::contract::{Command, Decision, Find, Loaded, Scope, SubmitError};
+use crate::store::queries::Mailed;
 
 /// What a mail system says became of a mail (RFC 3464, section 2.3.3), as far as anything follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,5 +95,58 @@ impl Command for Bounce {
         let told = Told::Operators(&self.policy);
         facts.extend(notices_to(client, &subject, NoticeKind::Bounced, &self.notices, told));
         Ok(Decision { facts, enclosures: Vec::new(), answer: credential.reference })
+    }
+}
+
+impl Desk {
+    /// Takes word of a mail that came back, or is late. The operators learn of it from the log in every case.
+    pub async fn returned(
+        &self,
+        actor: Actor,
+        message_id: MessageId,
+        fate: Fate,
+        status: Option<MailStatus>,
+    ) -> Result<Aftermath, DeskError<Infallible>> {
+        let mailed = self.read(move |queries| queries.mailed_as(message_id)).await?;
+        let status_text = status.map(|status| status.to_string()).unwrap_or_default();
+        let (application, version) = match mailed {
+            None => {
+                tracing::info!(%message_id, "a mail system speaks of a mail that was not sent from here");
+                return Ok(Aftermath::Unknown);
+            }
+            Some(Mailed::Notice { application, what }) => {
+                // No notice is sent about it: that one could come back as well.
+                let what = what.as_str();
+                match fate {
+                    Fate::Failed => {
+                        tracing::warn!(%application, notice = what, status = status_text, "a notice came back; see whether the address of the contact is right");
+                    }
+                    Fate::Delayed => {
+                        tracing::info!(%application, notice = what, status = status_text, "a notice is late");
+                    }
+                }
+                return Ok(Aftermath::Noted);
+            }
+            Some(Mailed::PartOne { application, version }) => (application, version),
+        };
+        if fate == Fate::Delayed {
+            tracing::warn!(%application, version, status = status_text, "the mail with part 1 is late; the mail system tries again");
+            return Ok(Aftermath::Noted);
+        }
+        let (notices, policy) = (self.notice_ids()?, Arc::clone(&self.policy));
+        let command = Bounce { actor, application: application.clone(), version, status, notices, policy };
+        match self.submit(command).await {
+            Ok(recorded) => {
+                let reference = recorded.into_answer();
+                tracing::warn!(%application, version, %reference, status = status_text, "the mail with part 1 came back; the delivery is withdrawn until the address is corrected and new keys are ordered");
+                self.work.notify_one();
+                Ok(Aftermath::Withdrawn)
+            }
+            Err(SubmitError::Refused(_)) => {
+                tracing::warn!(%application, version, status = status_text, "the mail with part 1 of a delivery that is over came back; nothing changes");
+                Ok(Aftermath::Over)
+            }
+            Err(SubmitError::Unavailable(why)) => Err(why.into()),
+        }
     }
 }

@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 
 use super::agreement::{AgreementEvent, FollowAgreement, RecordAgreement};
 use super::approve::{Approve, ApproveRefusal, EventAnswer};
-use super::bounce::{Aftermath, Bounce, Fate};
 use super::collect::{Collect, Collected};
 use super::confirm::{Confirm, ConfirmAnswer};
 use super::notify::NoticeIds;
@@ -26,9 +25,8 @@ use super::service::Note;
 use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::{Approval, Organisation, Requested};
 use crate::domain::contact::{Contact, ContactReference};
-use crate::domain::ids::{ApplicationId, ClientId, ContactId, IssuanceId, Label, MessageId};
+use crate::domain::ids::{ApplicationId, ClientId, ContactId, IssuanceId, Label};
 use crate::domain::issuance::Replacement;
-use crate::domain::mail_status::MailStatus;
 use crate::domain::policy::Policy;
 use crate::domain::pseudonym::Pseudonyms;
 use crate::domain::random::{Randomness, RandomnessFailed};
@@ -42,7 +40,7 @@ use crate::platform::clock::Clock;
 use crate::store::contract::{Command, Fetch, Recorded, SubmitError, Unavailable};
 use crate::store::handle::Store;
 use crate::store::index::Grant;
-use crate::store::queries::{Mailed, Queries, ReadError};
+use crate::store::queries::{Queries, ReadError};
 use crate::store::seal::Sealer;
 
 /// What the desk works with.
@@ -228,57 +226,6 @@ impl Desk {
         let answer = self.submit(Revoke { order, notices }).await?.into_answer();
         self.work.notify_one();
         Ok(answer)
-    }
-
-    /// Takes word of a mail that came back, or is late. The operators learn of it from the log in every case.
-    pub async fn returned(
-        &self,
-        actor: Actor,
-        message_id: MessageId,
-        fate: Fate,
-        status: Option<MailStatus>,
-    ) -> Result<Aftermath, DeskError<Infallible>> {
-        let mailed = self.read(move |queries| queries.mailed_as(message_id)).await?;
-        let status_text = status.map(|status| status.to_string()).unwrap_or_default();
-        let (application, version) = match mailed {
-            None => {
-                tracing::info!(%message_id, "a mail system speaks of a mail that was not sent from here");
-                return Ok(Aftermath::Unknown);
-            }
-            Some(Mailed::Notice { application, what }) => {
-                // No notice is sent about it: that one could come back as well.
-                let what = what.as_str();
-                match fate {
-                    Fate::Failed => {
-                        tracing::warn!(%application, notice = what, status = status_text, "a notice came back; see whether the address of the contact is right");
-                    }
-                    Fate::Delayed => {
-                        tracing::info!(%application, notice = what, status = status_text, "a notice is late");
-                    }
-                }
-                return Ok(Aftermath::Noted);
-            }
-            Some(Mailed::PartOne { application, version }) => (application, version),
-        };
-        if fate == Fate::Delayed {
-            tracing::warn!(%application, version, status = status_text, "the mail with part 1 is late; the mail system tries again");
-            return Ok(Aftermath::Noted);
-        }
-        let (notices, policy) = (self.notice_ids()?, Arc::clone(&self.policy));
-        let command = Bounce { actor, application: application.clone(), version, status, notices, policy };
-        match self.submit(command).await {
-            Ok(recorded) => {
-                let reference = recorded.into_answer();
-                tracing::warn!(%application, version, %reference, status = status_text, "the mail with part 1 came back; the delivery is withdrawn until the address is corrected and new keys are ordered");
-                self.work.notify_one();
-                Ok(Aftermath::Withdrawn)
-            }
-            Err(SubmitError::Refused(_)) => {
-                tracing::warn!(%application, version, status = status_text, "the mail with part 1 of a delivery that is over came back; nothing changes");
-                Ok(Aftermath::Over)
-            }
-            Err(SubmitError::Unavailable(why)) => Err(why.into()),
-        }
     }
 
     /// Gives a recipient its pickup shares.

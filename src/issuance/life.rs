@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::agreement::{AgreementChange, AgreementEvent};
 use super::approve::{ApproveRefusal, EventAnswer};
+use super::bounce::{Aftermath, Fate};
 use super::confirm::ConfirmAnswer;
 use super::desk::{Desk, DeskError};
 use super::expire::Expire;
@@ -33,7 +34,7 @@ use crate::domain::credential::{CredentialState, EndCause};
 use crate::domain::dice::Dice;
 use crate::domain::digest::{BodyDigest, Fingerprint, SpkiPin};
 use crate::domain::ids::{ApplicationId, ClientId, Environment, EventKey, Label};
-use crate::domain::issuance::{IssuanceState, Replacement};
+use crate::domain::issuance::{FailCause, IssuanceState, Replacement};
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::domain::organisation::Party;
 use crate::domain::pseudonym::Pseudonyms;
@@ -284,6 +285,16 @@ impl Agency {
         secret
     }
 
+    /// A mail system says that it could not deliver the newest mail with part 1.
+    fn mail_comes_back(&mut self) -> Aftermath {
+        let message_id = self.ours().credentials.values().next_back().unwrap().message_id;
+        let actor = Actor::MailSystem { uid: 998, account: None };
+        let status = "5.1.1".parse().ok();
+        let aftermath = self.runtime.block_on(self.desk().returned(actor, message_id, Fate::Failed, status)).unwrap();
+        self.tend();
+        aftermath
+    }
+
     fn client(&self, application: &ApplicationId) -> Client {
         let of = application.clone();
         self.desk().store.read_blocking(move |q| q.client(&of)).unwrap().unwrap().client
@@ -423,6 +434,13 @@ fn three_years_of_one_client() {
     agency.live_to_day(1000);
     agency.reissue(Replacement::Compromised).unwrap();
     assert!(!agency.verifies(&second));
+    // The mail with the new ones comes back: the delivery is withdrawn, the operators are told, and order anew.
+    assert_eq!(agency.mail_comes_back(), Aftermath::Withdrawn);
+    assert_eq!(agency.ours().issuance.state, IssuanceState::Failed { cause: FailCause::Bounced });
+    assert_eq!(agency.mail_comes_back(), Aftermath::Over, "it comes back once");
+    let returned: Vec<_> = agency.told.iter().filter(|(_, what, _)| *what == NoticeKind::Bounced).collect();
+    assert!(matches!(returned[..], [(1000, _, Addressee::Operators)]));
+    agency.reissue(Replacement::Compromised).unwrap();
     let third = agency.pick_up();
     assert!(agency.verifies(&third));
     agency.check();

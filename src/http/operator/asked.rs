@@ -26,6 +26,12 @@ pub(super) struct Asked<T> {
     more: T,
 }
 
+/// The body as JSON.
+pub(super) fn parsed(body: &[u8]) -> Result<Value, Problem> {
+    strict_json::parse(body)
+        .map_err(|error| Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}.")))
+}
+
 /// `client`, `reason` and `case`, and what `more` reads beside them.
 pub(super) fn read_order<T>(
     body: &[u8],
@@ -45,9 +51,7 @@ pub(super) fn read_body<T>(
     body: &[u8],
     read: impl FnOnce(&mut Fields<'_>, &mut Faults) -> Option<T>,
 ) -> Result<T, Problem> {
-    let value = strict_json::parse(body).map_err(|error| {
-        Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}."))
-    })?;
+    let value = parsed(body)?;
     let mut faults = Faults::default();
     let asked = Fields::of(&value, "", &mut faults).and_then(|mut fields| {
         let asked = read(&mut fields, &mut faults);

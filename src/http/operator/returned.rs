@@ -7,13 +7,12 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
-use super::asked::{account, actor};
+use super::asked::{account, actor, parsed};
 use crate::domain::ids::MessageId;
 use crate::domain::mail_status::MailStatus;
 use crate::http::Response;
 use crate::http::caller::{MailSystem, Operator};
 use crate::http::event::fields::{Faults, Fields};
-use crate::http::event::json as strict_json;
 use crate::http::intake::json;
 use crate::http::problem::Problem;
 use crate::http::request::Authorised;
@@ -62,9 +61,7 @@ async fn from_operator(service: Arc<Service>, mut request: Authorised<Operator>)
 }
 
 async fn take(service: &Service, actor: Actor, body: &[u8]) -> Result<Response, Problem> {
-    let value = strict_json::parse(body).map_err(|error| {
-        Problem::bad_request("bad-json", format!("The body is not JSON as it is read here: {error}."))
-    })?;
+    let value = parsed(body)?;
     let mut faults = Faults::default();
     let told = Fields::of(&value, "", &mut faults).and_then(|mut fields| {
         let message_id = fields.parsed::<MessageId>("message_id", &mut faults);

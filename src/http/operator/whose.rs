@@ -7,12 +7,12 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::BODY_BYTES_MAX;
+use super::asked::parsed;
 use crate::domain::digest::Verifier;
 use crate::domain::ids::ClientId;
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::caller::Operator;
-use crate::http::event::json as strict_json;
 use crate::http::intake::json;
 use crate::http::problem::Problem;
 use crate::http::request::Authorised;
@@ -50,8 +50,7 @@ enum Thing {
 async fn whose(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
     let bad = |detail: String| Problem::bad_request("bad-json", detail);
-    let value =
-        strict_json::parse(&body).map_err(|error| bad(format!("The body is not JSON as it is read here: {error}.")))?;
+    let value = parsed(&body)?;
     let question: Question = serde_json::from_value(value)
         .map_err(|_| bad("The body must have a list of verifiers and client_ids, and nothing else.".to_owned()))?;
     if question.of.len() > THINGS_MAX {

@@ -13,7 +13,7 @@ use crate::issuance::settle::Outcome;
 pub(super) enum Cast {
     /// A case system that approves once, and two operators.
     Operators,
-    /// Case systems that post everything again and again, and a stranger at the pickup door.
+    /// Case systems that post everything again and again, a stranger at the pickup door, and mail that comes back.
     Senders,
 }
 
@@ -38,6 +38,8 @@ pub(super) enum Action {
     Send(usize),
     /// The attempt ends: what the relay said, or that nothing came, is put on record.
     Settle(usize, Outcome),
+    /// The mail share comes back, at any time after it left: also before the relay's answer is on record.
+    MailReturned(u32),
     /// The partner fetches part 2.
     Collect(u32),
     /// Somebody with another organisation's certificate tries to.
@@ -101,6 +103,9 @@ impl Cast {
             actions.extend([Action::Collect(version), Action::ConfirmWrongly(version)]);
             if self == Self::Senders {
                 actions.push(Action::CollectAsStranger(version));
+                if world.outside.mailed.contains(version) {
+                    actions.push(Action::MailReturned(version));
+                }
             }
             if world.outside.mailed.contains(version) && world.outside.collected.contains(version) {
                 actions.push(Action::ConfirmRightly(version));

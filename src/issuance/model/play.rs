@@ -17,6 +17,7 @@ use crate::domain::credential::AbandonCause;
 use crate::domain::ids::IssuanceId;
 use crate::domain::issuance::Replacement;
 use crate::issuance::approve::{Approve, EventAnswer};
+use crate::issuance::bounce::Bounce;
 use crate::issuance::confirm::ConfirmAnswer;
 use crate::issuance::expire::{Expire, Recover};
 use crate::issuance::notify::NoticeIds;
@@ -57,6 +58,19 @@ impl Play {
             Action::HangUp(which) => world.set_courier(which, Courier::Idle),
             Action::Send(which) => self.send(world, which),
             Action::Settle(which, outcome) => self.settle(world, action, which, outcome),
+            Action::MailReturned(version) => {
+                let bounce = Bounce {
+                    actor: Actor::MailSystem { uid: 998, account: None },
+                    application: self.application(),
+                    version,
+                    status: None,
+                    notices: self.notices(),
+                    policy: Arc::clone(&self.script.policy),
+                };
+                if self.submit(world, action, &bounce).is_some() {
+                    world.outside.dead.insert(version);
+                }
+            }
             Action::Collect(version) => {
                 if self.submit(world, action, self.script.collect(version)).is_some() {
                     world.outside.collected.insert(version);

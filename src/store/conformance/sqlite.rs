@@ -91,6 +91,7 @@ conforms!(
     faults::another_signing_key_is_refused,
     suite::gateways_see_an_end_when_it_comes_and_a_grant_at_once,
     suite::questions_are_answered_from_the_tables,
+    suite::a_mail_and_a_secret_are_known_for_ever,
     fold::the_tables_are_the_fold_of_the_journal,
     campaigns::a_campaign_is_kept_and_reaches_a_client_once,
     campaigns::a_second_order_of_a_client_in_one_campaign_is_impossible,

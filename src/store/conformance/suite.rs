@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::steps::{self, Step, application, verifier};
 use super::{Bench, Kind};
 use crate::domain::client::Client;
-use crate::domain::ids::{ApplicationId, ClientId};
+use crate::domain::ids::{ApplicationId, ClientId, MessageId};
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::entry::Entry;
 use crate::journal::tree::{Frontier, LeafHash};
 use crate::store::contract::{Command, SubmitError, Unavailable};
-use crate::store::queries::ClientFilter;
+use crate::store::queries::{ClientFilter, HeldKey, Mailed};
 
 impl<K: Kind + 'static> Bench<K> {
     pub(super) fn submit<C: Command>(&self, command: C) -> Result<C::Answer, SubmitError<C::Refusal>> {
@@ -261,6 +261,37 @@ pub(super) fn questions_are_answered_from_the_tables<K: Kind + 'static>() {
         .unwrap();
     bench.yes(steps::notice_sent(&active));
     assert!(bench.store().read_blocking(move |q| q.due_notices(now, 9)).unwrap().is_empty());
+}
+
+pub(super) fn a_mail_and_a_secret_are_known_for_ever<K: Kind + 'static>() {
+    let bench = Bench::<K>::new("known");
+    let (a, b) = (application(1), application(2));
+    bench.activated(&a);
+    bench.activated(&b);
+    let of = |version: u32| {
+        let client = bench.client(&application(1)).unwrap();
+        (client.credentials[&version].message_id, client.notices.into_keys().next().unwrap())
+    };
+    let (mail, notice) = of(1);
+    let ask = || {
+        bench.store().read_blocking(move |q| {
+            let as_mail = |text: String| text.parse::<MessageId>().unwrap();
+            let of_notice = q.mailed_as(as_mail(notice.to_string()))?;
+            let nothing = q.mailed_as(as_mail("019aaf5e-7b00-7000-8000-00000000dead".to_owned()))?;
+            let unknown = q.holder_of(&verifier(&application(1), 9))?;
+            Ok((q.mailed_as(mail)?, of_notice, nothing, q.holder_of(&verifier(&application(1), 1))?, unknown))
+        })
+    };
+    let part_one = Mailed::PartOne { application: a.clone(), version: 1 };
+    let key = HeldKey { application: a.clone(), version: 1, label: steps::label() };
+    let before = ask().unwrap();
+    assert_eq!((before.0.as_ref(), before.3.as_ref()), (Some(&part_one), Some(&key)));
+    assert!(matches!(&before.1, Some(Mailed::Notice { application, .. }) if *application == a));
+    assert_eq!((&before.2, &before.4), (&None, &None));
+    // Also when all of it is over.
+    bench.yes(steps::notice_sent(&a));
+    bench.yes(steps::end(&a));
+    assert_eq!(ask().unwrap(), before);
 }
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
