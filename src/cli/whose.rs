@@ -58,8 +58,8 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     };
     for damaged in &found.damaged {
         output.say(format_args!(
-            "{damaged}… begins like a client_secret and is not whole: it was cut off or mistyped, so nobody can say whose it \
-             is. Look for the rest of it."
+            "Something begins like a client_secret ({damaged}…) and is not whole: it was cut off or mistyped, so nobody can \
+             say whose it is. Look for the rest of it."
         ));
     }
     let known = ask(args, config, &found)?;
@@ -67,7 +67,11 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     if args.revoke
         && let Some(reason) = &args.reason
     {
-        for client in to_revoke(&found, &known)? {
+        let clients = to_revoke(&found, &known)?;
+        if clients.is_empty() {
+            output.say("There is nothing to end: no secret that was found verifies, or may yet.");
+        }
+        for client in clients {
             let answer = revoke::order(&args.daemon, config, &client, reason, args.case.as_deref())?;
             output.say(format_args!("{client}: {}", revoke::told(&answer)));
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::refused::Refused;
-use crate::config::Account;
+use crate::config::{Account, Config};
 
 /// Who may call through a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,6 +42,20 @@ impl Admitted {
         }
         Ok(admitted)
     }
+}
+
+/// Who may call through the operator socket: the operators, and the user ids that hand returned mail over, which are none
+/// of theirs.
+pub(super) fn operators_and_mail_systems(config: &Config) -> Result<(Admitted, BTreeSet<u32>), Refused> {
+    let operators = Admitted::find(&config.operator.users, &config.operator.groups)?;
+    let Admitted { users: mail_systems, .. } = Admitted::find(&config.mail.bounce_users, &[])?;
+    if let Some(both) = mail_systems.intersection(&operators.users).next() {
+        let account = user_name(*both).unwrap_or_else(|| both.to_string());
+        let cause = "the same account is an operator's";
+        let hint = "give the mail system an account of its own, in none of operator.users and operator.groups";
+        return Err(Refused::files("take returned mail from (mail.bounce_users)", account, cause, hint));
+    }
+    Ok((operators, mail_systems))
 }
 
 /// The name of a user, where the system knows one.

@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::accounts::{Admitted, user_name};
+use super::accounts::{Admitted, operators_and_mail_systems, user_name};
 use super::descriptors;
 use super::own_doors;
 use super::refused::Refused;
@@ -70,14 +70,7 @@ impl Doors {
 
     fn bind_sockets(&mut self, config: &Config) -> Result<(), Refused> {
         let operator = &config.operator;
-        let Admitted { users, groups } = Admitted::find(&operator.users, &operator.groups)?;
-        let Admitted { users: mail_systems, .. } = Admitted::find(&config.mail.bounce_users, &[])?;
-        if let Some(both) = mail_systems.intersection(&users).next() {
-            let cause = "the same account is an operator's";
-            let hint = "give the mail system an account of its own, in none of operator.users and operator.groups";
-            let account = user_name(*both).unwrap_or_else(|| both.to_string());
-            return Err(Refused::files("take returned mail from (mail.bounce_users)", account, cause, hint));
-        }
+        let (Admitted { users, groups }, mail_systems) = operators_and_mail_systems(config)?;
         let callers = users.union(&mail_systems).copied().collect();
         let keeper = SocketKeeper::Operators { users, groups, mail_systems, name_of: Arc::new(user_name) };
         let of_operators = limits(&operator.limits, config);

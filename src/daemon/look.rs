@@ -1,8 +1,9 @@
 //! What `tallyd check` looks at: everything that a start needs, without taking the lock, binding a socket or writing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::accounts::Admitted;
+use super::accounts::{Admitted, operators_and_mail_systems};
 use super::doors::{material, tls_listeners};
 use super::keys::Keys;
 use super::refused::Refused;
@@ -53,11 +54,18 @@ pub fn look(config: &Config, offline: bool) -> Vec<Finding> {
     findings.push(finding("keys", Keys::load(config).map(|keys| format!("journal {}", keys.journal.origin()))));
     findings.extend(state(config));
     findings.extend(certificates(config));
-    let operator = Admitted::find(&config.operator.users, &config.operator.groups);
-    findings.push(finding("operators", operator.map(|admitted| format!("users let in: {}", admitted.users.len()))));
+    findings.push(finding("operators", operators_and_mail_systems(config).map(|found| let_in(&found))));
     findings.push(finding("mails", letterhead(config).map(|_| "addresses and names can be written".to_owned())));
     findings.push(relay_finding(config, offline));
     findings
+}
+
+fn let_in((operators, mail_systems): &(Admitted, BTreeSet<u32>)) -> String {
+    let users = operators.users.len();
+    match mail_systems.len() {
+        0 => format!("users let in: {users}"),
+        returning => format!("users let in: {users}; accounts that return mail: {returning}"),
+    }
 }
 
 fn finding(subject: &str, outcome: Result<String, Refused>) -> Finding {

@@ -183,3 +183,23 @@ impl SocketKeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_hands_returned_mail_over_is_nothing_else_whatever_groups_he_is_in() {
+        let keeper = SocketKeeper::Operators {
+            users: [0, 1000].into(),
+            groups: [50].into(),
+            mail_systems: [1000, 1001].into(),
+            name_of: Arc::new(|_| None),
+        };
+        for (uid, gid) in [(1000, 0), (1000, 50), (1001, 50), (1001, 1)] {
+            assert!(matches!(keeper.name(uid, gid), Some(Caller::MailSystem(who)) if who.uid == uid), "{uid} {gid}");
+        }
+        assert!(matches!(keeper.name(1002, 50), Some(Caller::Operator(_))));
+        assert_eq!(keeper.name(1002, 1), None);
+    }
+}

@@ -1,6 +1,7 @@
 //! Transcripts of the commands: what is said to people, what to programs, and how each command ends. Lines that begin
 //! with `!` were said on standard error.
 
+mod found;
 mod transcript;
 
 use std::fs;
@@ -31,6 +32,11 @@ fn awaiting_pickup() -> (Harness, Approval) {
 
 fn told(harness: &Harness, arguments: &[&str]) -> String {
     transcript(harness.path(), &harness.run(arguments))
+}
+
+/// The same, with something on standard input.
+fn told_with(harness: &Harness, arguments: &[&str], input: &str) -> String {
+    transcript(harness.path(), &harness.run_with_input(arguments, input))
 }
 
 #[test]

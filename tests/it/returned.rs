@@ -181,7 +181,6 @@ fn as_nobody(harness: &Harness, method: &str, path: &str, body: Option<&str>) ->
 fn the_mail_systems_account_reaches_one_route_and_no_other() {
     let root = rustix::process::geteuid().is_root();
     assert!(root, "to become another user takes root: run these tests as root, as tests/run does in CI");
-    // Also as a member of the operators' group.
     let harness = Harness::start_with(|settings| settings.mail = format!("bounce_users = [{NOBODY}]"));
     std::fs::set_permissions(harness.path().join("run"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let router = tallyd::daemon::doors::router().unwrap();
@@ -246,6 +245,8 @@ fn an_operator_and_the_mail_system_are_not_one_account() {
         settings.ends_with_a_good_journal = false;
     });
     harness.run(&["init"]).expect_exit(0);
+    let checked = harness.run(&["check"]).expect_exit(3);
+    assert!(checked.out.contains("is an operator's") || checked.err.contains("is an operator's"), "{checked:?}");
     let refused = harness.run(&["serve"]).expect_exit(3);
     assert!(
         refused.err.contains("the same account is an operator's")

@@ -120,7 +120,7 @@ fn what_is_unknown_cut_off_or_not_there_is_told_and_ends_with_1() {
     assert!(whose(&harness, &[], id).expect_exit(1).err.contains(&format!("{id} is well formed")));
 
     let cut = whose(&harness, &[], &secret[..40]).expect_exit(1);
-    assert!(cut.err.contains("ex_test_… begins like a client_secret and is not whole"), "{}", cut.err);
+    assert!(cut.err.contains("begins like a client_secret (ex_test_…) and is not whole"), "{}", cut.err);
     assert!(!cut.err.contains(&secret[8..20]));
     let nothing = whose(&harness, &[], "hello").expect_exit(1);
     assert!(nothing.err.contains("there is none\nhint: a client_secret looks like ex_prod_"), "{}", nothing.err);

@@ -31,8 +31,8 @@ const PREFIX: std::ops::RangeInclusive<usize> = 2..=8;
 pub(super) struct Found {
     /// Whole secrets, then client_ids; none twice.
     pub(super) things: Vec<Thing>,
-    /// What begins like a secret and is none.
-    pub(super) damaged: Vec<Start>,
+    /// What begins like a secret and is none, each beginning once.
+    pub(super) damaged: BTreeSet<Start>,
 }
 
 /// Something that can be asked about.
@@ -81,24 +81,20 @@ impl Found {
         let texts = || std::iter::once(text.as_str()).chain(hidden.iter().map(|hidden| hidden.as_str()));
         let joined: Vec<Zeroizing<String>> = texts().map(without_breaks).collect();
         let mut found = Self::default();
-        let mut whole: Vec<(&str, Start)> = Vec::new();
-        for (secret, start) in joined.iter().flat_map(|text| secrets(text)) {
-            if !whole.iter().any(|(known, _)| *known == secret) {
-                whole.push((secret, start));
-            }
-        }
+        let mut whole: BTreeSet<&str> = BTreeSet::new();
+        let mut in_order: Vec<(&str, Start)> = joined.iter().flat_map(|text| secrets(text)).collect();
+        in_order.retain(|(secret, _)| whole.insert(secret));
         let verifier = |secret: &str| ClientSecret::parse(secret.as_bytes()).ok().map(|secret| secret.verifier());
-        found.things = whole
+        found.things = in_order
             .iter()
             .filter_map(|(secret, start)| Some(Thing::Secret { verifier: verifier(secret)?, start: start.clone() }))
             .collect();
         let ids: BTreeSet<ClientId> = texts().flat_map(client_ids).collect();
         found.things.extend(ids.into_iter().map(Thing::ClientId));
-        let remains = texts().flat_map(remains);
-        found.damaged = remains
-            .filter(|(head, _)| !whole.iter().any(|(secret, _)| secret.starts_with(head)))
-            .map(|(_, start)| start)
-            .collect();
+        // Where a whole one was broken over lines, its beginning looks cut off.
+        let is_of_whole_one = |head: &str| whole.range(head..).next().is_some_and(|secret| secret.starts_with(head));
+        let remains = texts().flat_map(remains).filter(|(head, _)| !is_of_whole_one(head));
+        found.damaged = remains.map(|(_, start)| start).collect();
         found
     }
 }

@@ -7,12 +7,11 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
-use super::asked::{account, actor, parsed};
+use super::asked::{account, actor, read_body};
 use crate::domain::ids::MessageId;
 use crate::domain::mail_status::MailStatus;
 use crate::http::Response;
 use crate::http::caller::{MailSystem, Operator};
-use crate::http::event::fields::{Faults, Fields};
 use crate::http::intake::json;
 use crate::http::problem::Problem;
 use crate::http::request::Authorised;
@@ -61,11 +60,9 @@ async fn from_operator(service: Arc<Service>, mut request: Authorised<Operator>)
 }
 
 async fn take(service: &Service, actor: Actor, body: &[u8]) -> Result<Response, Problem> {
-    let value = parsed(body)?;
-    let mut faults = Faults::default();
-    let told = Fields::of(&value, "", &mut faults).and_then(|mut fields| {
-        let message_id = fields.parsed::<MessageId>("message_id", &mut faults);
-        let fate = match fields.parsed::<String>("action", &mut faults).as_deref() {
+    let (message_id, fate, status) = read_body(body, |fields, faults| {
+        let message_id = fields.parsed::<MessageId>("message_id", faults);
+        let fate = match fields.parsed::<String>("action", faults).as_deref() {
             Some("failed") => Some(Fate::Failed),
             Some("delayed") => Some(Fate::Delayed),
             Some(_) => {
@@ -74,12 +71,9 @@ async fn take(service: &Service, actor: Actor, body: &[u8]) -> Result<Response, 
             }
             None => None,
         };
-        let status = fields.optional::<MailStatus>("status", &mut faults);
-        fields.finish(&mut faults);
+        let status = fields.optional::<MailStatus>("status", faults);
         Some((message_id?, fate?, status?))
-    });
-    let told = told.filter(|_| faults.is_empty());
-    let (message_id, fate, status) = told.ok_or_else(|| Problem::unprocessable(faults.into_vec()))?;
+    })?;
     let aftermath = service.desk.returned(actor, message_id, fate, status).await;
     let aftermath = aftermath.map_err(|error| not_now(error, |never| match never {}))?;
     let outcome = match aftermath {
