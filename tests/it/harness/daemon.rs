@@ -27,6 +27,8 @@ impl Daemon {
         if let Some(ahead) = ahead {
             // The program of that name stands between a process and its signals, so its library is used alone.
             command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", ahead);
+            // Waits go by this clock, to instants that the kernel is told and the library is not.
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
         }
         Self(command.spawn().unwrap())
     }
