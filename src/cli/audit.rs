@@ -67,6 +67,10 @@ fn line(entry: &Value) -> String {
         "service" => String::new(),
         "agreement" => text(entry, "/subject/agreement"),
         "campaign" => text(entry, "/subject/campaign"),
+        "request" => {
+            let (application, request) = (text(entry, "/subject/application"), text(entry, "/subject/request"));
+            format!("{application} {request}").trim_start().to_owned()
+        }
         "credential" => format!(
             "{} v{} {}",
             text(entry, "/subject/application"),
@@ -108,7 +112,9 @@ fn details(data: &Value) -> String {
     let plain = |(name, value): (&String, &Value)| match value {
         Value::String(text) if text.len() <= 80 => Some(format!("{name}={text}")),
         Value::Number(number) => Some(format!("{name}={number}")),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        // What a request asks for.
+        Value::Object(asked) => asked.get("do").and_then(Value::as_str).map(|command| format!("{name}={command}")),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) => None,
     };
     data.as_object().map(|members| members.iter().filter_map(plain).collect::<Vec<_>>().join(" ")).unwrap_or_default()
 }

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::operator::{Daemon, encoded, instant, text};
 use super::output::{Exit, Failure, Output, Reader};
+use super::requests::waits;
+use super::show::verifying;
 use crate::domain::ids::Environment;
 use crate::http::client::Question;
 
@@ -55,7 +57,14 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         }
     }
     if output.reader() == Reader::People {
-        let headings = ["application", "environment", "organisation", "software", "order", "since", "credential"];
+        let mut headings =
+            vec!["application", "environment", "organisation", "software", "order", "since", "credential"];
+        // Most agencies have no such column, and most days it would be empty.
+        if rows.iter().any(|row| row.last().is_some_and(|waits| !waits.is_empty())) {
+            headings.push("waits for a second person");
+        } else {
+            rows.iter_mut().for_each(|row| drop(row.pop()));
+        }
         output.table(&headings, &rows, "There are no clients.");
     }
     Ok(Exit::Done)
@@ -71,18 +80,7 @@ fn row(client: &Value) -> Vec<String> {
         text(client, "/software"),
         if cause.is_empty() { order } else { format!("{order} ({cause})") },
         instant(&text(client, "/order/changed")),
-        standing(client),
+        verifying(client),
+        waits(client).join("; "),
     ]
-}
-
-/// What verifies: `active v3`, `active v3, retiring v2`.
-fn standing(client: &Value) -> String {
-    let versions = client.pointer("/versions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut verifying: Vec<String> = versions
-        .iter()
-        .filter(|version| ["active", "retiring"].contains(&text(version, "/state").as_str()))
-        .map(|version| format!("{} v{}", text(version, "/state"), text(version, "/version")))
-        .collect();
-    verifying.sort();
-    if verifying.is_empty() { "none".to_owned() } else { verifying.join(", ") }
 }

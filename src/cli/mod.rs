@@ -4,6 +4,7 @@
 //! and of the recipient run in this process.
 
 pub mod admit;
+pub mod approve;
 pub mod audit;
 pub mod bounce;
 pub mod campaigns;
@@ -11,6 +12,7 @@ pub mod certs;
 pub mod check;
 pub mod combine;
 pub mod demo;
+pub mod deny;
 pub mod init;
 mod input;
 mod interrupt;
@@ -20,6 +22,7 @@ pub mod output;
 pub mod pickup;
 mod progress;
 pub mod reissue;
+pub mod requests;
 pub mod revoke;
 pub mod serve;
 pub mod show;
@@ -78,6 +81,12 @@ enum Command {
     Whose(whose::Args),
     /// For the mail system's alias: take a mail that came back, and withdraw its delivery.
     Bounce(bounce::Args),
+    /// Show what waits for a second person.
+    Requests(requests::Args),
+    /// As the second person: have a request carried out.
+    Approve(approve::Args),
+    /// As the second person: close a request, so that nothing is carried out.
+    Deny(deny::Args),
     /// Look into the journal.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -127,6 +136,9 @@ pub fn run() -> ExitCode {
         Command::Revoke(args) => revoke::run(args, &cli.config, &mut output),
         Command::Whose(args) => whose::run(args, &cli.config, &mut output),
         Command::Bounce(args) => bounce::run(args, &cli.config, &mut output),
+        Command::Requests(args) => requests::run(args, &cli.config, &mut output),
+        Command::Approve(args) => approve::run(args, &cli.config, &mut output),
+        Command::Deny(args) => deny::run(args, &cli.config, &mut output),
         Command::Audit(args) => audit::run(args, &cli.config, &mut output),
         Command::Certs(args) => write_certs(args, &mut output),
         Command::Pickup(args) => pickup::run(args, &mut output),

@@ -95,6 +95,12 @@ fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
         "faults-in-body" => failure.hint("correct what is named, and run the command again"),
         "unknown-campaign" | "campaign-over" => failure.hint("tallyd campaigns --all shows every campaign"),
         "nothing-matches" => failure.hint("tallyd reissue --all --dry-run shows who is left alone, and why"),
+        "case-required" => failure.hint("give the case: --case NUMBER"),
+        "own-request" => failure.hint("ask another operator to do it, from an account of his own"),
+        "request-closed" => failure.hint("tallyd requests --all tells what became of it"),
+        "request-failed" => failure.hint("tallyd show tells what there is; if it is still wanted, order it again"),
+        "unknown-request" => failure.hint("tallyd requests shows what waits"),
+        "not-a-person" => failure.hint("come from an account of your own that [operator] of the configuration names"),
         "nothing-to-revoke" => failure.hint("tallyd show tells what there is"),
         _ => failure,
     }

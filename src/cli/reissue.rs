@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
+use super::requests::is_put_off;
 use crate::domain::duration::{parse_duration, spelled};
 use crate::http::client::Question;
 
@@ -67,6 +68,9 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     }
     let question = Question::post("/v1/reissues", "application/json", order.to_string());
     let answer = args.daemon.ask_json(config, "re-issue", client, question)?;
+    if is_put_off(&answer, output) {
+        return Ok(Exit::Done);
+    }
     match output.reader() {
         Reader::Programs => output.json(&answer),
         Reader::People => {
@@ -77,7 +81,8 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn fate(answer: &Value) -> String {
+/// What becomes of the old credential, in a sentence.
+pub(super) fn fate(answer: &Value) -> String {
     match text(answer, "/old_credential").as_str() {
         "ended" => "The old credential is refused from now on. The new one works when the recipient has confirmed it."
             .to_owned(),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
+use super::requests::is_put_off;
 use crate::http::client::Question;
 
 /// What to end.
@@ -29,6 +30,9 @@ pub struct Args {
 /// Ends them: when this returns, no credential of the client verifies.
 pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
     let answer = order(&args.daemon, config, &args.client, &args.reason, args.case.as_deref())?;
+    if is_put_off(&answer, output) {
+        return Ok(Exit::Done);
+    }
     match output.reader() {
         Reader::Programs => output.json(&answer),
         Reader::People => output.say(told(&answer)),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::audit::timeline;
 use super::operator::{Daemon, encoded, instant, text};
 use super::output::{Exit, Failure, Output, Reader};
+use super::requests::waits;
 use crate::http::client::Question;
 
 /// Whom to show.
@@ -96,10 +97,23 @@ fn facts(client: &Value) -> String {
         ("keys", keys.join("\n              ")),
         ("order", format!("{order}, attempts {}", text(client, "/order/attempts"))),
         ("campaign", text(client, "/order/campaign_id")),
+        ("waits", waits(client).join("\n              ")),
     ];
     // What a client does not have is left out.
     let told = lines.iter().filter(|(_, value)| !value.is_empty());
     told.map(|(name, value)| format!("{name:<13} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What verifies: `active v3`, `active v3, retiring v2`.
+pub(super) fn verifying(client: &Value) -> String {
+    let versions = client.pointer("/versions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut verifying: Vec<String> = versions
+        .iter()
+        .filter(|version| ["active", "retiring"].contains(&text(version, "/state").as_str()))
+        .map(|version| format!("{} v{}", text(version, "/state"), text(version, "/version")))
+        .collect();
+    verifying.sort();
+    if verifying.is_empty() { "none".to_owned() } else { verifying.join(", ") }
 }
 
 /// `AVT-1, signed until …`; only the id where the client does not rest on it.

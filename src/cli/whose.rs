@@ -12,6 +12,7 @@ use super::combine::Pasted;
 use super::input;
 use super::operator::{Daemon, instant, text};
 use super::output::{Exit, Failure, Output, Reader};
+use super::requests::put_off;
 use super::revoke;
 use crate::http::client::Question;
 use found::{Found, Thing};
@@ -73,7 +74,8 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         }
         for client in clients {
             let answer = revoke::order(&args.daemon, config, &client, reason, args.case.as_deref())?;
-            output.say(format_args!("{client}: {}", revoke::told(&answer)));
+            let said = put_off(&answer).unwrap_or_else(|| revoke::told(&answer));
+            output.say(format_args!("{client}: {said}"));
         }
     }
     Ok(if known.iter().any(|answer| !answer.is_null()) { Exit::Done } else { Exit::Failed })

@@ -147,10 +147,10 @@ impl Config {
         let own_doors = root.or("own_doors", PathBuf::from("/run/tallyd-accounts"), path);
         let allow_example_certificates = root.or("allow_example_certificates", false, flag);
 
-        let (agency, mail) = (agency?, mail?);
+        let (agency, mail, operator) = (agency?, mail?, operator?);
         let apis = api::published(root, apis?)?;
         let config = Self {
-            policy: rules?.into_policy(&agency, &mail, apis),
+            policy: rules?.into_policy(&agency, &mail, &operator, apis),
             agency,
             state: state?,
             store: store?,
@@ -159,7 +159,7 @@ impl Config {
             intake: Intake::new(root, intake?, senders?)?,
             pickups: pickup::one_per_environment(root, pickups?)?,
             gateway: gateway?,
-            operator: operator?,
+            operator,
             metrics: metrics?,
             mail,
             log: log?,

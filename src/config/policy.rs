@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::agency::Agency;
 use super::mail::Mail;
+use super::operator::Operator;
 use super::section::Section;
 use super::values::{number, time, word};
 use crate::domain::ids::ApiName;
@@ -49,7 +50,13 @@ impl Rules {
         })
     }
 
-    pub(super) fn into_policy(self, agency: &Agency, mail: &Mail, apis: BTreeMap<ApiName, Api>) -> Policy {
+    pub(super) fn into_policy(
+        self,
+        agency: &Agency,
+        mail: &Mail,
+        operator: &Operator,
+        apis: BTreeMap<ApiName, Api>,
+    ) -> Policy {
         Policy {
             prefix: agency.prefix.clone(),
             pickup_window: self.pickup_window,
@@ -63,6 +70,9 @@ impl Rules {
             grace_max: self.grace_max,
             personal_mailbox: self.personal_mailbox,
             tells_operators: agency.operators.is_some(),
+            four_eyes: operator.four_eyes.clone(),
+            case_required: operator.case_required.clone(),
+            request_life: operator.request_life,
             apis,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::accounts::{Admitted, operators_and_mail_systems};
 use super::doors::{material, tls_listeners};
+use super::eyes;
 use super::keys::Keys;
 use super::refused::Refused;
 use super::serve::{letterhead, relay};
@@ -55,6 +56,10 @@ pub fn look(config: &Config, offline: bool) -> Vec<Finding> {
     findings.extend(state(config));
     findings.extend(certificates(config));
     findings.push(finding("operators", operators_and_mail_systems(config).map(|found| let_in(&found))));
+    if !config.operator.four_eyes.is_empty() {
+        let commands: Vec<_> = config.operator.four_eyes.iter().map(|command| command.as_str()).collect();
+        findings.push(finding("four eyes", eyes::open(config).map(|()| commands.join(", "))));
+    }
     findings.push(finding("mails", letterhead(config).map(|_| "addresses and names can be written".to_owned())));
     findings.push(relay_finding(config, offline));
     findings

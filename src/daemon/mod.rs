@@ -6,6 +6,7 @@
 pub mod accounts;
 mod descriptors;
 pub mod doors;
+mod eyes;
 pub mod init;
 pub mod keys;
 pub mod look;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::doors::{Doors, TlsDoors};
+use super::eyes;
 use super::refused::Refused;
 use super::state::{OpenState, abandon_undelivered};
 use super::tend::{self, StateFigures};
@@ -69,6 +70,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
         fatal.send_if_modified(|first| first.is_none() && first.replace(fault.to_string()).is_none());
     });
     let relay = relay(config)?;
+    eyes::open(config)?;
     let state = OpenState::open(config, on_fatal)?;
     let desk = Arc::clone(&state.desk);
     state.recover().await?;

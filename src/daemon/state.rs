@@ -74,7 +74,10 @@ impl OpenState {
     pub(super) async fn recover(&self) -> Result<(), Refused> {
         let unwritable =
             |why| Refused::failed("write the journal", "", why, "free space or repair the disk, then start again");
-        let started = Fact::ServiceStarted(ServiceStarted { software: SOFTWARE.to_owned() });
+        let started = Fact::ServiceStarted(ServiceStarted {
+            software: SOFTWARE.to_owned(),
+            four_eyes: self.desk.policy.four_eyes.clone(),
+        });
         self.desk.note(Actor::Daemon, started).await.map_err(unwritable)?;
         tend::clock(&self.desk, &self.steady).await;
         let cleared = abandon_undelivered(&self.desk, AbandonCause::Crashed).await?;

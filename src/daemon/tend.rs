@@ -24,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(15);
 /// How long after a new epoch was opened its predecessors may still get their last share.
 const SETTLED_AFTER: Duration = Duration::from_secs(3600);
 
-/// How many orders, credentials and notices are in each state.
+/// How many orders, credentials, notices and requests are in each state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StateFigures(Family<StateLabels, Gauge>);
 
@@ -36,7 +36,7 @@ struct StateLabels {
 
 impl StateFigures {
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("tallyd_state", "Orders, credentials and notices by state", self.0.clone());
+        registry.register("tallyd_state", "Orders, credentials, notices and requests by state", self.0.clone());
     }
 
     async fn refresh(&self, desk: &Desk) {

@@ -205,6 +205,10 @@ impl NoticeId {
 }
 
 uuid_id!(
+    /// Tells one request from another of the same content.
+    RequestNonce
+);
+uuid_id!(
     /// The left part of the Message-ID of the mail that carries one credential version. Tells nothing about it.
     MessageId
 );

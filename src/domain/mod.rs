@@ -23,6 +23,7 @@ pub mod policy;
 pub mod pseudonym;
 pub mod random;
 pub mod reference;
+pub mod request;
 pub mod secret;
 pub mod share;
 pub mod time;

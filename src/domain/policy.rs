@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ids::{ApiCategory, ApiName, Environment, Label, Prefix};
+use super::request::Governed;
 use super::time::Timestamp;
 use super::words::words_of;
 
@@ -34,6 +35,12 @@ pub struct Policy {
     pub personal_mailbox: PersonalMailbox,
     /// Whether the agency's own operators have a mailbox and are told of ends.
     pub tells_operators: bool,
+    /// Operators' commands that need a second person.
+    pub four_eyes: BTreeSet<Governed>,
+    /// Operators' commands that need a case number.
+    pub case_required: BTreeSet<Governed>,
+    /// How long a request waits for the second person.
+    pub request_life: Duration,
     /// The published APIs.
     pub apis: BTreeMap<ApiName, Api>,
 }
@@ -130,6 +137,9 @@ mod tests {
             grace_max: Duration::ZERO,
             personal_mailbox: PersonalMailbox::Warn,
             tells_operators: false,
+            four_eyes: BTreeSet::new(),
+            case_required: BTreeSet::new(),
+            request_life: Duration::ZERO,
             apis: BTreeMap::new(),
         }
     }

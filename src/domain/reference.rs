@@ -6,8 +6,44 @@ use std::str::FromStr;
 use super::ids::serde_as_text;
 use super::random::{Randomness, RandomnessFailed};
 
-/// Crockford's base32: no I, L, O or U.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Crockford's base32, in groups of four characters: what people read to each other on the telephone.
+pub(super) mod crockford {
+    use std::fmt;
+
+    /// No I, L, O or U.
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+    /// The character for the lowest five bits.
+    pub(in crate::domain) fn character(bits: u16) -> u8 {
+        ALPHABET[usize::from(bits % 32)]
+    }
+
+    /// Reads it in any case, with or without the dashes, and with the letters that Crockford lets people confuse (`O` for
+    /// `0`; `I` and `L` for `1`).
+    pub(in crate::domain) fn read<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+        let mut groups = text.split('-');
+        let in_groups = groups.clone().count() == LENGTH / 4 && groups.all(|group| group.len() == 4);
+        let joined = if in_groups { text.replace('-', "") } else { text.to_owned() };
+        let mut out: [u8; LENGTH] = joined.as_bytes().try_into().ok()?;
+        for character in &mut out {
+            *character = match character.to_ascii_uppercase() {
+                b'O' => b'0',
+                b'I' | b'L' => b'1',
+                other => other,
+            };
+        }
+        out.iter().all(|character| ALPHABET.contains(character)).then_some(out)
+    }
+
+    /// Writes it with its dashes.
+    pub(in crate::domain) fn show(characters: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, character) in characters.iter().enumerate() {
+            let dash = if place > 0 && place % 4 == 0 { "-" } else { "" };
+            write!(f, "{dash}{}", char::from(*character))?;
+        }
+        Ok(())
+    }
+}
 
 /// Forty bits in Crockford base32, shown as `K7QF-2M9D`.
 ///
@@ -26,7 +62,7 @@ impl Reference {
         let mut bytes = [0; 8];
         random.fill(&mut bytes)?;
         // 32 divides 256, so the remainder is uniform.
-        Ok(Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)])))
+        Ok(Self(bytes.map(|byte| crockford::character(byte.into()))))
     }
 
     /// The eight characters without the dash, as share tokens, URLs and the proof's message hold it.
@@ -39,35 +75,15 @@ impl Reference {
 impl FromStr for Reference {
     type Err = NotAReference;
 
-    /// Reads it in any case, with or without the dash, and with the letters that Crockford lets people confuse
-    /// (`O` for `0`; `I` and `L` for `1`).
+    /// Reads it as people write it: see [`crockford::read`].
     fn from_str(text: &str) -> Result<Self, NotAReference> {
-        let bytes = text.as_bytes();
-        let joined: [u8; 8] = match bytes {
-            [head @ .., b'-', d1, d2, d3, d4] if head.len() == 4 => {
-                [head[0], head[1], head[2], head[3], *d1, *d2, *d3, *d4]
-            }
-            _ => bytes.try_into().map_err(|_| NotAReference)?,
-        };
-        let mut out = [0; 8];
-        for (to, from) in out.iter_mut().zip(joined) {
-            *to = match from.to_ascii_uppercase() {
-                b'O' => b'0',
-                b'I' | b'L' => b'1',
-                other => other,
-            };
-            if !ALPHABET.contains(to) {
-                return Err(NotAReference);
-            }
-        }
-        Ok(Self(out))
+        crockford::read(text).map(Self).ok_or(NotAReference)
     }
 }
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (head, tail) = self.plain().split_at(4);
-        write!(f, "{head}-{tail}")
+        crockford::show(&self.0, f)
     }
 }
 

@@ -178,6 +178,7 @@ async fn take(service: &Service, sender: &Sender, event: Envelope, wanted: Wante
         reason: data.reason,
         case: data.case,
         event: Some(event),
+        seconded: None,
     };
     let data_pointer = event.data_pointer;
     let mut warnings = Vec::new();
@@ -329,6 +330,10 @@ fn order_refused(refusal: OrderRefusal) -> Problem {
         }
         OrderRefusal::GraceTooLong => {
             Problem::conflict("grace-too-long", "The grace is longer than the agency's configuration allows.")
+        }
+        // Rules for operators, to which no event is held.
+        OrderRefusal::CaseRequired | OrderRefusal::SecondPersonRequired | OrderRefusal::NotAPerson => {
+            Problem::forbidden("operators-only", "This is for the agency's operators.")
         }
     }
 }

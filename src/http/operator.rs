@@ -5,6 +5,7 @@ mod asked;
 mod campaigns;
 mod look;
 mod orders;
+mod requests;
 mod returned;
 mod whose;
 
@@ -15,6 +16,13 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes of this door.
 pub fn routes() -> Vec<Route<Service>> {
-    let parts = [look::routes(), orders::routes(), campaigns::routes(), returned::routes(), whose::routes()];
+    let parts = [
+        look::routes(),
+        orders::routes(),
+        requests::routes(),
+        campaigns::routes(),
+        returned::routes(),
+        whose::routes(),
+    ];
     parts.into_iter().flatten().collect()
 }

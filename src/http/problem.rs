@@ -128,6 +128,11 @@ impl Problem {
         self.code
     }
 
+    /// The sentence for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(super) fn method_not_allowed(allow: String) -> Self {
         let detail = "This method is not served here; the Allow header field lists those that are.";
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail) }

@@ -19,6 +19,7 @@ use crate::domain::name::Name;
 use crate::domain::organisation::Party;
 use crate::domain::policy::Policy;
 use crate::domain::reference::Reference;
+use crate::domain::request::{Content, Governed, Person, Request, RequestId, RequestState};
 use crate::domain::time::Timestamp;
 use crate::store::contract::Fetch;
 use crate::store::queries::{ClientView, IssuanceView};
@@ -89,6 +90,42 @@ pub struct Registered {
     order: Order,
     /// All versions, of this order and of earlier ones.
     versions: Vec<Version>,
+    /// What waits for a second person.
+    requests: Vec<Requested>,
+}
+
+/// A request for a second person's word.
+#[derive(Debug, Serialize)]
+pub struct Requested {
+    request: RequestId,
+    command: Governed,
+    /// `waiting`, `approved`, `denied`, `expired` or `failed`.
+    state: &'static str,
+    /// Who decided it, and when it was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided_by: Option<Person>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<Timestamp>,
+    /// Why it was denied, or what stood in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    /// What the request's id is a digest of.
+    content: Content,
+}
+
+impl Requested {
+    /// Of one request.
+    pub fn of(request: Request) -> Self {
+        let (word, command) = (request.state.as_str(), request.content.asked.command());
+        let (decided_by, closed, cause) = match request.state {
+            RequestState::Waiting => (None, None, None),
+            RequestState::Approved { by, at, .. } => (Some(by), Some(at), None),
+            RequestState::Denied { by, at, reason } => (Some(by), Some(at), Some(reason.to_string())),
+            RequestState::Expired { at } => (None, Some(at), None),
+            RequestState::Failed { by, at, cause } => (Some(by), Some(at), Some(cause.to_string())),
+        };
+        Self { request: request.id, command, state: word, decided_by, closed, cause, content: request.content }
+    }
 }
 
 /// Where the agreement stands that a client rests on.
@@ -169,7 +206,7 @@ impl Held {
     }
 
     fn new(view: ClientView, label: Label, credential: Option<&Credential>, now: Timestamp) -> Option<Self> {
-        let ClientView { mut client, organisation } = view;
+        let ClientView { mut client, organisation, requests: _ } = view;
         Some(Self {
             client_id: client.keys.remove(&label)?,
             label,
@@ -266,7 +303,7 @@ impl Version {
 impl Registered {
     /// Of one client.
     pub fn of(view: ClientView, policy: &Policy) -> Self {
-        let ClientView { client, organisation } = view;
+        let ClientView { client, organisation, requests } = view;
         let of_order = client.credentials.values().filter(|credential| credential.issuance == client.issuance.id);
         let version = |credential: &Credential| Version::of(credential, client.end_of(credential));
         let current = of_order.map(version).collect();
@@ -284,6 +321,7 @@ impl Registered {
             apis: client.apis.into_iter().collect(),
             agreement_id: client.agreement,
             registered: client.registered,
+            requests: requests.into_iter().map(Requested::of).collect(),
         }
     }
 }

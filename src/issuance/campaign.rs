@@ -12,6 +12,7 @@ use crate::domain::ids::{ApplicationId, CampaignId, EventPart, IssuanceId};
 use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
 use crate::domain::policy::Policy;
+use crate::domain::request::Asked;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{CampaignClosed, CampaignOpened, Fact};
@@ -80,6 +81,8 @@ pub enum CampaignRefusal {
     GraceTooLong,
     /// No client would be re-issued.
     NothingMatches,
+    /// The agency asks for a second person with re-issues of this kind.
+    SecondPersonRequired,
     /// It has ended.
     Over,
     /// It has re-issued as many clients as it may.
@@ -105,6 +108,10 @@ impl Command for OpenCampaign {
     }
 
     fn decide(&self, _state: &Loaded, _now: Timestamp) -> Result<Decision<()>, CampaignRefusal> {
+        let single = Asked::reissue(self.order.replaces).map(|asked| asked.command());
+        if single.is_some_and(|command| self.policy.four_eyes.contains(&command)) {
+            return Err(CampaignRefusal::SecondPersonRequired);
+        }
         if self.order.replaces.grace() > self.policy.grace_max {
             return Err(CampaignRefusal::GraceTooLong);
         }
@@ -166,6 +173,7 @@ impl ReissueInCampaign {
             reason: campaign.reason.clone(),
             case: campaign.case.clone(),
             event: None,
+            seconded: None,
         }
     }
 }

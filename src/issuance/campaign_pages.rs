@@ -149,7 +149,10 @@ impl Desk {
                         page.next = None;
                         break;
                     }
-                    CampaignRefusal::Unknown | CampaignRefusal::GraceTooLong | CampaignRefusal::NothingMatches => {
+                    CampaignRefusal::Unknown
+                    | CampaignRefusal::GraceTooLong
+                    | CampaignRefusal::SecondPersonRequired
+                    | CampaignRefusal::NothingMatches => {
                         return Err(DeskError::Refused(refusal));
                     }
                 },

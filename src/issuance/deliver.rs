@@ -11,13 +11,15 @@ use std::time::Duration;
 use super::desk::Desk;
 use super::generate::{Bundle, Generated, MailShares};
 use super::notify::{NoticeOutcome, SettleNotice};
+use super::request_time::SettleReport;
 use super::retry::Setback;
 use super::settle::{Outcome, Settle};
 use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::credential::AbandonCause;
 use crate::domain::ids::{ApplicationId, Environment, IssuanceId, NoticeId};
 use crate::domain::notice::{Addressee, NoticeKind};
-use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, Session, Verdict};
+use crate::domain::request::{News, Request, RequestId, RequestState};
+use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, RequestMail, Session, Verdict};
 use crate::platform::memory::Scrubbed;
 use crate::store::contract::{Command, Recorded, SubmitError};
 use crate::store::queries::{Correspondence, ReadError};
@@ -158,6 +160,63 @@ impl Courier {
             agency: self.letterhead.agency.clone(),
         };
         mail.write().map_err(|error| tracing::error!(notice = %id, %error, "a notice could not be written")).ok()
+    }
+
+    /// Mails the report on one request that has waited longest.
+    pub async fn report(&self, session: Session, request: RequestId) -> Done {
+        let found = match self.desk.read(move |queries| queries.request(request)).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%request, %error, "a request cannot be read from the tables");
+                return Done::not_begun(Some(session));
+            }
+        };
+        let due =
+            |request: &Request| request.reports.iter().min_by_key(|(_, report)| report.not_before).map(|(id, _)| *id);
+        let Some((request, report)) = found.and_then(|found| due(&found).map(|report| (found, report))) else {
+            return Done::with(Some(session));
+        };
+        let (session, outcome) = match self.write_report(&request, report) {
+            Some(mail) => match hand_over(session, mail).await {
+                Ok(sent) => sent,
+                Err(done) => return done,
+            },
+            None => (Some(session), NoticeOutcome::Dropped),
+        };
+        let (desk, request) = (Arc::clone(&self.desk), request.id);
+        let settle =
+            move || SettleReport { request, report, outcome, jitter: desk.jitter(), policy: Arc::clone(&desk.policy) };
+        Done::recording(session, self.record(settle))
+    }
+
+    fn write_report(&self, request: &Request, id: NoticeId) -> Option<OutgoingMail> {
+        let (to, language) = self.letterhead.operators.clone()?;
+        let decided_by = match &request.state {
+            RequestState::Waiting | RequestState::Expired { .. } => None,
+            RequestState::Approved { by, .. } | RequestState::Denied { by, .. } | RequestState::Failed { by, .. } => {
+                Some(by.clone())
+            }
+        };
+        let news = request.reports.get(&id)?.news;
+        if news == News::Made && request.state != RequestState::Waiting {
+            // Decided before anybody could be told: the outcome is told.
+            return None;
+        }
+        let mail = RequestMail {
+            to,
+            language,
+            id,
+            news,
+            request: request.id,
+            command: request.content.asked.command(),
+            application: request.content.application.clone(),
+            asked_by: request.content.by.clone(),
+            decided_by,
+            expires: request.content.expires,
+            written: self.desk.clock.now(),
+            agency: self.letterhead.agency.clone(),
+        };
+        mail.write().map_err(|error| tracing::error!(report = %id, %error, "a report could not be written")).ok()
     }
 
     /// Also what is final: notices tell of it.

@@ -222,8 +222,8 @@ impl Desk {
 
     /// Ends a client's credentials. When this returns, the index refuses them.
     pub async fn revoke(&self, order: Order) -> Result<Revoked, DeskError<OrderRefusal>> {
-        let notices = self.notice_ids()?;
-        let answer = self.submit(Revoke { order, notices }).await?.into_answer();
+        let (notices, policy) = (self.notice_ids()?, Arc::clone(&self.policy));
+        let answer = self.submit(Revoke { order, notices, policy }).await?.into_answer();
         self.work.notify_one();
         Ok(answer)
     }

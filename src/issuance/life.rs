@@ -180,7 +180,7 @@ impl Agency {
     fn reissue(&mut self, replaces: Replacement) -> Result<(), OrderRefusal> {
         let event = Some(self.event());
         let (application, reason) = ("A-1".parse().unwrap(), "byte".parse().unwrap());
-        let order = Order { actor: Actor::Daemon, application, reason, case: None, event };
+        let order = Order { actor: Actor::Daemon, application, reason, case: None, event, seconded: None };
         let answer = self.runtime.block_on(self.desk().reissue(order, replaces)).map(drop);
         self.tend();
         answer.map_err(refusal)

@@ -27,6 +27,7 @@ use play::Play;
 /// How many actions deep the checks look: beyond the confirmation of a re-issue beside the credential before it.
 const OPERATORS_DEPTH: usize = 18;
 const SENDERS_DEPTH: usize = 12;
+const FOUR_EYES_DEPTH: usize = 10;
 
 #[test]
 fn whatever_two_operators_order_the_promises_hold() {
@@ -38,6 +39,11 @@ fn whatever_is_posted_again_the_promises_hold() {
     check(Cast::Senders, SENDERS_DEPTH);
 }
 
+#[test]
+fn where_it_takes_two_nobody_acts_alone() {
+    check(Cast::FourEyes, FOUR_EYES_DEPTH);
+}
+
 fn check(cast: Cast, usual: usize) {
     let deeper = std::env::var("TALLYD_MODEL_DEPTH").map_or(0, |depth| depth.parse().unwrap());
     run(Play::new(cast, None), usual.max(deeper), HasDiscoveries::AnyFailures).assert_properties();
@@ -45,8 +51,12 @@ fn check(cast: Cast, usual: usize) {
 
 /// Whether a core with this flaw breaks this promise.
 fn breaks(flaw: Flaw, promise: &'static str) -> bool {
+    breaks_among(Cast::Operators, OPERATORS_DEPTH, flaw, promise)
+}
+
+fn breaks_among(cast: Cast, depth: usize, flaw: Flaw, promise: &'static str) -> bool {
     let found = HasDiscoveries::AnyOf([promise].into());
-    let checked = run(Play::new(Cast::Operators, Some(flaw)), OPERATORS_DEPTH, found);
+    let checked = run(Play::new(cast, Some(flaw)), depth, found);
     checked.discovery(promise).is_some()
 }
 
@@ -99,4 +109,19 @@ fn what_a_crash_leaves_behind_is_stuck_until_it_is_cleared_up() {
 #[test]
 fn an_answer_before_the_commit_is_a_broken_word() {
     assert!(breaks(Flaw::AnswersBeforeTheCommit, properties::WORD_IS_KEPT));
+}
+
+#[test]
+fn without_the_question_for_a_second_person_an_operator_acts_alone() {
+    assert!(breaks_among(Cast::FourEyes, FOUR_EYES_DEPTH, Flaw::ActsAlone, properties::TWO_PEOPLE));
+}
+
+#[test]
+fn whoever_approves_his_own_request_contradicts_the_state() {
+    assert!(breaks_among(Cast::FourEyes, FOUR_EYES_DEPTH, Flaw::ApprovesOwn, properties::DECISIONS_FIT));
+}
+
+#[test]
+fn whoever_approves_too_late_contradicts_the_state() {
+    assert!(breaks_among(Cast::FourEyes, FOUR_EYES_DEPTH, Flaw::ApprovesLate, properties::DECISIONS_FIT));
 }

@@ -19,7 +19,7 @@ use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
 pub const CONTACTS_MAX: usize = 16;
 
 /// Ids for the notices of one decision, drawn beforehand because a decision draws nothing.
-#[cfg_attr(test, derive(Clone))]
+#[derive(Clone)]
 pub struct NoticeIds([NoticeId; CONTACTS_MAX + 1]);
 
 impl NoticeIds {

@@ -56,6 +56,9 @@ pub(super) fn policy() -> Policy {
         grace_max: DAY * 30,
         personal_mailbox: PersonalMailbox::Warn,
         tells_operators: true,
+        four_eyes: Default::default(),
+        case_required: Default::default(),
+        request_life: DAY,
         apis: apis.into_iter().map(|(name, api)| (name.parse().unwrap(), api)).collect(),
     }
 }
@@ -105,6 +108,10 @@ impl Paper {
         let deliveries = self.world.deliveries();
         let (client, named) = match &scope.client {
             Find::Nothing => (None, None),
+            Find::Request(id) => {
+                let application = self.world.requests().get(id).and_then(|it| it.content.application.as_ref());
+                (application.and_then(|application| self.client(application)), None)
+            }
             Find::Application(application) => (self.client(application), None),
             Find::Issuance(id) => (self.world.orders().get(id).and_then(|order| self.client(&order.application)), None),
             Find::ClientId(id) => (self.world.client_ids().get(id).and_then(|of| self.client(of)), None),
@@ -130,11 +137,15 @@ impl Paper {
         let campaign = scope.campaign.and_then(|id| self.world.campaigns().get(&id).cloned());
         let reissued = client.as_ref().zip(scope.campaign);
         let reissued = reissued.is_some_and(|(client, id)| self.world.has_reissued(id, &client.application));
-        let slice = Slice { client, event, agreement, campaign };
+        let request = match &scope.client {
+            Find::Request(id) => self.world.requests().get(id).cloned(),
+            Find::Nothing | Find::Application(_) | Find::Issuance(_) | Find::ClientId(_) | Find::Delivery(_) => None,
+        };
+        let slice = Slice { client, event, agreement, campaign, request };
         Loaded { slice, shares: Vec::new(), fetches: Vec::new(), case_owner, named, reissued }
     }
 
-    fn apply(&mut self, actor: Actor, subject: Subject, fact: Fact) {
+    pub(super) fn apply(&mut self, actor: Actor, subject: Subject, fact: Fact) {
         let entry = Entry { seq: self.world.size(), time: self.now, actor, subject, fact };
         assert_eq!(Entry::parse(&entry.canonical()).as_ref(), Ok(&entry));
         self.world.apply(&entry).unwrap_or_else(|misfit| panic!("{misfit}: {entry:?}"));

@@ -6,12 +6,15 @@ use crate::domain::ids::{ApplicationId, EventPart};
 use crate::domain::issuance::CancelCause;
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
+use crate::domain::policy::Policy;
+use crate::domain::request::Governed;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EventIdentity, Fact, IssuanceCancelled, Ordered};
 use crate::journal::subject::Subject;
 use crate::store::contract::{Find, Scope};
 
 use super::notify::{NoticeIds, Told, notices_to};
+use super::request::Seconded;
 
 /// An order about an existing client.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct Order {
     pub case: Option<EventPart>,
     /// The event that brought it, when it came by one.
     pub event: Option<EventIdentity>,
+    /// The second person's word, where one was given.
+    pub seconded: Option<Seconded>,
 }
 
 /// Why an order was refused.
@@ -41,6 +46,12 @@ pub enum OrderRefusal {
     AgreementAwaited,
     /// The agreement that the client rests on is over.
     AgreementOver,
+    /// The agency asks for a case number with this command.
+    CaseRequired,
+    /// The agency asks for a second person with this command.
+    SecondPersonRequired,
+    /// The kernel cannot say who orders what needs a second person.
+    NotAPerson,
 }
 
 impl Order {
@@ -50,7 +61,23 @@ impl Order {
     }
 
     pub(super) fn ordered(&self) -> Ordered {
-        Ordered { reason: self.reason.clone(), case: self.case.clone(), event: self.event.clone() }
+        let request = self.seconded.as_ref().map(Seconded::request);
+        Ordered { reason: self.reason.clone(), case: self.case.clone(), event: self.event.clone(), request }
+    }
+
+    /// Whether the agency's rules for operators let this command be carried out. Case systems have rules of their own,
+    /// a second person among them.
+    pub(super) fn permitted(&self, command: Governed, policy: &Policy) -> Result<(), OrderRefusal> {
+        if self.event.is_some() {
+            return Ok(());
+        }
+        if policy.case_required.contains(&command) && self.case.is_none() {
+            return Err(OrderRefusal::CaseRequired);
+        }
+        if policy.four_eyes.contains(&command) && self.seconded.is_none() {
+            return Err(OrderRefusal::SecondPersonRequired);
+        }
+        Ok(())
     }
 }
 

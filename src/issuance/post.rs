@@ -15,6 +15,7 @@ use super::deliver::{Courier, Done};
 use super::desk::Desk;
 use super::expire::Expire;
 use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId};
+use crate::domain::request::RequestId;
 use crate::mail::{Relay, Session};
 use crate::platform::stop::Stop;
 use crate::store::contract::SubmitError;
@@ -33,6 +34,7 @@ const READ_AHEAD: usize = 16;
 enum Errand {
     Deliver(ApplicationId, IssuanceId),
     Tell(ApplicationId, NoticeId),
+    Report(RequestId),
 }
 
 /// The post room of one daemon.
@@ -88,6 +90,7 @@ async fn dispatch(
         if time_looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_AT_LEAST_EVERY) {
             time_looked_at = Some(Instant::now());
             expire_due(&desk).await;
+            desk.expire_requests().await;
             follow_agreements(&desk).await;
         }
         // Read ahead by the half, so that the tables are asked once for many errands.
@@ -112,21 +115,22 @@ async fn dispatch(
     }
 }
 
-/// What is due and not out already: single deliveries first, then notices and the deliveries of campaigns in turn. So a
-/// normal approval does not wait for the ten thousand before it, and neither do the receipts of those who pick up.
+/// What is due and not out already: reports on requests, which are few and for which somebody is waited, and single
+/// deliveries first, then notices and the deliveries of campaigns in turn. So a normal approval does not wait for the ten
+/// thousand before it, and neither do the receipts of those who pick up.
 async fn look(desk: &Desk, out: &HashSet<Errand>, ahead: usize) -> VecDeque<Errand> {
     let now = desk.clock.now();
     let limit = u32::try_from(out.len() + ahead).unwrap_or(u32::MAX);
     let found = desk.read(move |queries| {
-        let single = queries.due_issuances(now, limit)?;
-        Ok((single, queries.due_notices(now, limit)?, queries.due_in_campaigns(now, limit)?))
+        let (reports, single) = (queries.due_reports(now, limit)?, queries.due_issuances(now, limit)?);
+        Ok((reports, single, queries.due_notices(now, limit)?, queries.due_in_campaigns(now, limit)?))
     });
     match found.await {
-        Ok((single, notices, in_campaigns)) => {
+        Ok((reports, single, notices, in_campaigns)) => {
             let deliver = |(application, id)| Errand::Deliver(application, id);
             let tell = |(application, id)| Errand::Tell(application, id);
             let others = in_turn(notices.into_iter().map(tell), in_campaigns.into_iter().map(deliver));
-            let due = single.into_iter().map(deliver).chain(others);
+            let due = reports.into_iter().map(Errand::Report).chain(single.into_iter().map(deliver)).chain(others);
             due.filter(|errand| !out.contains(errand)).take(ahead).collect()
         }
         Err(error) => {
@@ -271,6 +275,7 @@ impl Round {
         match errand {
             Errand::Deliver(application, issuance) => self.courier.deliver(session, application, issuance).await,
             Errand::Tell(application, notice) => self.courier.tell(session, application, notice).await,
+            Errand::Report(request) => self.courier.report(session, request).await,
         }
     }
 

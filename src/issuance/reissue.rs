@@ -11,6 +11,7 @@ use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::ids::{CampaignId, IssuanceId};
 use crate::domain::issuance::{CancelCause, IssuanceState, Replacement};
 use crate::domain::policy::Policy;
+use crate::domain::request::Asked;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{Fact, IssuanceOpened};
@@ -67,6 +68,9 @@ impl Command for Reissue {
         if let (Some(seen), Some(event)) = (&state.slice.event, &self.order.event) {
             let Decision { facts, enclosures, answer } = seen_before(seen, event);
             return Ok(Decision { facts, enclosures, answer: Reissued { event: answer, old: OldFate::None } });
+        }
+        if let Some(asked) = Asked::reissue(self.replaces) {
+            self.order.permitted(asked.command(), &self.policy)?;
         }
         let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
         if self.replaces.grace() > self.policy.grace_max {

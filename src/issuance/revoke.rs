@@ -1,10 +1,14 @@
 //! A client's credentials end: what is active, what is in its grace, and what is on its way.
 
+use std::sync::Arc;
+
 use super::approve::{EventAnswer, seen_before};
 use super::notify::{NoticeIds, Told};
 use super::order::{Order, OrderRefusal, end_all, withdraw};
 use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::issuance::CancelCause;
+use crate::domain::policy::Policy;
+use crate::domain::request::Governed;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::Fact;
@@ -17,6 +21,8 @@ pub struct Revoke {
     pub order: Order,
     /// Ids for the notices.
     pub notices: NoticeIds,
+    /// The agency's numbers.
+    pub policy: Arc<Policy>,
 }
 
 /// What a revocation ended.
@@ -47,6 +53,7 @@ impl Command for Revoke {
             let Decision { facts, enclosures, answer } = seen_before(seen, event);
             return Ok(Decision { facts, enclosures, answer: Revoked { event: answer, ended: 0, withdrawn: false } });
         }
+        self.order.permitted(Governed::Revoke, &self.policy)?;
         let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
         let withdrawn = withdraw(client, AbandonCause::Revoked, CancelCause::Revoked);
         let ending = end_all(client, EndCause::Revoked, &self.notices, Told::All);

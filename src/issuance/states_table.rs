@@ -1,6 +1,8 @@
 //! Every state × every command: each has a decided answer, which stands in the snapshot beside this file. A new state
 //! or a new command without an answer fails.
 
+mod requests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,7 +24,6 @@ use super::recipient::{Recipient, RecordRefusal};
 use super::reissue::Reissue;
 use super::retry::Setback;
 use super::reuse::Reuse;
-use super::revoke::Revoke;
 use super::service::Note;
 use super::settle::{Outcome, Settle};
 use crate::domain::agreement::AgreementKey;
@@ -83,7 +84,14 @@ impl Paper {
 
     fn order(&self) -> Order {
         let reason = "leverantörsbyte".parse().unwrap();
-        Order { actor: Actor::Operator { uid: 0, account: None }, application: own(), reason, case: None, event: None }
+        Order {
+            actor: Actor::Operator { uid: 0, account: None },
+            application: own(),
+            reason,
+            case: None,
+            event: None,
+            seconded: None,
+        }
     }
 
     fn key(&self) -> AgreementKey {
@@ -312,7 +320,7 @@ fn situations() -> Vec<(&'static str, Paper)> {
     });
     let refused = later(&queued, &|paper| paper.must(&paper.settle(Outcome::NoVersion(Setback::Permanent))));
     let revoke = |paper: &mut Paper| {
-        let revoke = Revoke { order: paper.order(), notices: paper.notices() };
+        let revoke = paper.revoke();
         paper.must(&revoke);
     };
     let cancelled = later(&mailed, &revoke);
@@ -347,7 +355,7 @@ fn situations() -> Vec<(&'static str, Paper)> {
 }
 
 /// Runs one command in every situation.
-struct Table {
+pub(super) struct Table {
     situations: Vec<(&'static str, Paper)>,
     answers: Answers,
     commands: BTreeSet<String>,
@@ -423,7 +431,7 @@ fn every_command_has_its_answer_in_every_state() {
             paper.close_campaign(outcome)
         });
     }
-    table.row("revoke", |paper| Revoke { order: paper.order(), notices: paper.notices() });
+    table.row("revoke", |paper| paper.revoke());
     table.row("a version is made", |paper| paper.generate());
     table.row("the relay said 250", |paper| paper.settle(Outcome::Accepted));
     table.row("the relay refused the mail", |paper| paper.settle(Outcome::Void(AbandonCause::MailRefused)));
@@ -456,8 +464,10 @@ fn every_command_has_its_answer_in_every_state() {
         let policy = Arc::clone(&paper.policy);
         SettleNotice { application: own(), notice, outcome: NoticeOutcome::Accepted, jitter: 0, policy }
     });
+    requests::rows(&mut table);
     table.row("a fact about the service", |_| {
-        let fact = Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned() });
+        let fact =
+            Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned(), four_eyes: BTreeSet::new() });
         Note { actor: Actor::Daemon, fact }
     });
     table.row("a pulse", |_| Pulse);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::PeerName;
 use crate::domain::organisation::Party;
+use crate::domain::request::Person;
 
 /// The one who acted. It says who was let in, not that a particular person sat there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,4 +41,14 @@ pub enum Actor {
         /// The account's name at that time, when it had one.
         account: Option<PeerName>,
     },
+}
+
+impl Actor {
+    /// The person, where one acted through the operator socket.
+    pub fn person(&self) -> Option<Person> {
+        match self {
+            Self::Operator { uid, account } => Some(Person { uid: *uid, account: account.clone() }),
+            Self::Daemon | Self::Sender { .. } | Self::Recipient { .. } | Self::MailSystem { .. } => None,
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! The closed set of facts. What is not a field here cannot reach the journal.
 
 mod data;
+mod request;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::data::*;
+pub use self::request::*;
 use super::subject::Subject;
 
 /// One fact: its `kind` and its `data`.
@@ -56,6 +58,27 @@ pub enum Fact {
     /// A client's credentials were ordered to end.
     #[serde(rename = "revocation.ordered")]
     RevocationOrdered(Ordered),
+    /// An operator asked for what needs a second person.
+    #[serde(rename = "request.made")]
+    RequestMade(RequestMade),
+    /// A second person said yes. What was asked for follows at once.
+    #[serde(rename = "request.approved")]
+    RequestApproved(RequestDone),
+    /// A second person said no.
+    #[serde(rename = "request.denied")]
+    RequestDenied(RequestDenied),
+    /// Nobody said anything in time.
+    #[serde(rename = "request.expired")]
+    RequestExpired(RequestDone),
+    /// A second person said yes when it could not be carried out any more.
+    #[serde(rename = "request.failed")]
+    RequestFailed(RequestFailed),
+    /// Whoever made a request tried to be the second person.
+    #[serde(rename = "request.contested")]
+    RequestContested(RequestContested),
+    /// An attempt to tell the agency's operators of a request is over.
+    #[serde(rename = "request.reported")]
+    RequestReported(RequestReported),
     /// An order was opened and queued.
     #[serde(rename = "issuance.opened")]
     IssuanceOpened(IssuanceOpened),
@@ -133,6 +156,13 @@ impl Fact {
         match self {
             Self::AgreementSigned(_) | Self::AgreementEnded(_) => matches!(subject, Subject::Agreement { .. }),
             Self::CampaignOpened(_) | Self::CampaignClosed(_) => matches!(subject, Subject::Campaign { .. }),
+            Self::RequestMade(_)
+            | Self::RequestApproved(_)
+            | Self::RequestDenied(_)
+            | Self::RequestExpired(_)
+            | Self::RequestFailed(_)
+            | Self::RequestContested(_)
+            | Self::RequestReported(_) => matches!(subject, Subject::Request { .. }),
             Self::JournalOpened(_)
             | Self::ServiceStarted(_)
             | Self::ClockStepped(_)

@@ -5,6 +5,7 @@
 
 mod campaigns;
 mod notices;
+mod request;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +24,10 @@ use crate::domain::digest::BodyDigest;
 use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::notice::NoticeState;
+use crate::domain::request::{Governed, News, Request, RequestState};
 
-/// The part of the state that one decision is made on: at most one client, one event, one agreement and one campaign.
+/// The part of the state that one decision is made on: at most one client, one event, one agreement, one campaign and one
+/// request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slice {
     /// The client that the command is about, when there is one.
@@ -35,6 +38,8 @@ pub struct Slice {
     pub agreement: Option<Agreement>,
     /// The campaign that the command is about.
     pub campaign: Option<Campaign>,
+    /// The request that the command is about.
+    pub request: Option<Request>,
 }
 
 /// An event that was accepted.
@@ -122,8 +127,25 @@ impl Applied<'_> {
             Fact::ReissueOrdered(data) => self.reissue(data),
             Fact::RevocationOrdered(data) => {
                 let issuance = self.client()?.issuance.id;
-                self.ordered(data, issuance)
+                self.ordered(data, issuance, &[Governed::Revoke])
             }
+            Fact::RequestMade(data) => self.make_request(data),
+            Fact::RequestApproved(data) => {
+                let at = self.entry.time;
+                let approved = |by| RequestState::Approved { by, at, spent: false };
+                self.decide_request(data.report, News::Approved, approved)
+            }
+            Fact::RequestDenied(data) => {
+                let (at, reason) = (self.entry.time, data.reason.clone());
+                self.decide_request(data.report, News::Denied, |by| RequestState::Denied { by, at, reason })
+            }
+            Fact::RequestExpired(data) => self.expire_request(data.report),
+            Fact::RequestFailed(data) => {
+                let (at, cause) = (self.entry.time, data.cause);
+                self.decide_request(data.report, News::Failed, |by| RequestState::Failed { by, at, cause })
+            }
+            Fact::RequestContested(data) => self.contest_request(data),
+            Fact::RequestReported(data) => self.report_request(data),
             Fact::IssuanceOpened(data) => self.open_issuance(data),
             Fact::IssuanceQueued(data) => self.queue_again(data),
             Fact::IssuanceFailed(data) => {
@@ -212,12 +234,16 @@ impl Applied<'_> {
         if self.client()?.issuance.id == issuance {
             return Err("a new order has the id of the order before it");
         }
-        self.ordered(data, issuance)
+        self.ordered(data, issuance, &[Governed::Reissue, Governed::ReissueCompromised])
     }
 
-    /// The event must be new; its body and the order that answers it are kept.
-    fn ordered(&mut self, data: &Ordered, issuance: IssuanceId) -> Fit {
+    /// The event must be new; its body and the order that answers it are kept. A request must be for one of these commands.
+    fn ordered(&mut self, data: &Ordered, issuance: IssuanceId, commands: &[Governed]) -> Fit {
         let application = self.client()?.application.clone();
+        if data.event.is_some() {
+            self.not_seen()?;
+        }
+        self.spend_request(data, commands)?;
         let outcome = Outcome::Ordered(AnsweredWith { application, issuance });
         match &data.event {
             Some(EventIdentity { event, body }) => self.remember(event, *body, outcome),
@@ -256,6 +282,7 @@ impl Applied<'_> {
         if !first && (current.id == issuance || current.state.is_open()) {
             return Err("an order is opened while another is under way");
         }
+        self.replaces_as_approved(data.replaces)?;
         if let Some(campaign) = campaign {
             self.count_in(campaign, data.replaces)?;
         }
@@ -425,6 +452,7 @@ impl Applied<'_> {
             Subject::Service {}
             | Subject::Agreement { .. }
             | Subject::Campaign { .. }
+            | Subject::Request { .. }
             | Subject::Application { .. } => {
                 return Err("the entry names no order");
             }

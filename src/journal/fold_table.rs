@@ -170,7 +170,7 @@ fn issuance_facts(client: &Client) -> Vec<(&'static str, Subject, Fact)> {
         reference,
     };
     let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::Compromised, campaign: None });
-    let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None };
+    let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None, request: None };
     // An attempt that made a version was counted then; one that did not is counted now.
     let counted = matches!(client.issuance.state, IssuanceState::Queued { .. });
     let attempts = client.issuance.attempts.saturating_add(u32::from(counted));
@@ -297,6 +297,8 @@ fn arbitrary_entry(history: &History, client: &Client, dice: &Dice, samples: &[F
     let fact = facts.swap_remove(dice.roll(facts.len()));
     let campaign = CampaignId::new(now(), &Dice::new(6)).unwrap();
     let mut subjects = vec![Subject::Service {}, Subject::Campaign { campaign }, Subject::of_client(client)];
+    let request = "K7QF-2M9D-0R4T-8WXZ".parse().unwrap();
+    subjects.push(Subject::Request { request, application: Some(client.application.clone()) });
     subjects.extend(orders.into_iter().map(|(_, subject, _)| subject));
     subjects.extend(client.credentials.values().map(|version| Subject::of_credential(client, version)));
     subjects.extend(history.entries.iter().map(|entry| entry.subject.clone()));

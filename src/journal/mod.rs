@@ -11,11 +11,16 @@ pub mod fact;
 pub mod fold;
 pub mod key;
 pub mod proof;
+mod request_id;
 pub mod subject;
 pub mod tree;
 pub mod verify;
 pub mod world;
 
+pub use request_id::request_id;
+
+#[cfg(test)]
+mod fold_requests;
 #[cfg(test)]
 pub(crate) mod fold_table;
 #[cfg(test)]

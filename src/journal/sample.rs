@@ -2,8 +2,9 @@
 //! use cases decide; it only walks the arrows that the fold allows.
 
 mod campaigns;
+pub(crate) mod request;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::actor::Actor;
 use super::entry::Entry;
@@ -76,8 +77,17 @@ impl History {
 
     /// Adds an entry that must fit.
     pub(crate) fn add(&mut self, subject: Subject, fact: Fact) {
-        let mut entry = self.entry(subject, fact);
-        entry.actor = self.any_actor();
+        let actor = self.any_actor();
+        self.add_by(actor, subject, fact);
+    }
+
+    /// Adds an entry by somebody.
+    pub(crate) fn add_by(&mut self, actor: Actor, subject: Subject, fact: Fact) {
+        let entry = Entry { actor, ..self.entry(subject, fact) };
+        self.add_entry(entry);
+    }
+
+    fn add_entry(&mut self, entry: Entry) {
         self.world.apply(&entry).unwrap();
         self.entries.push(entry);
     }
@@ -185,6 +195,7 @@ impl History {
             1 if self.dice.roll(6) == 0 => self.revoke(client),
             2 => self.repeat_approval(client),
             3 | 4 => self.settle_notice(client),
+            5 if self.dice.roll(3) == 0 => self.go_on_with_requests(client),
             _ => match client.issuance.state {
                 IssuanceState::Queued { .. } => self.attempt(client),
                 IssuanceState::Delivering { version } => self.settle(client, version),
@@ -383,7 +394,9 @@ impl History {
                 self.add(Subject::Service {}, Fact::EpochOpened(Epoch { epoch: old + 1 }));
                 Fact::EpochDestroyed(Epoch { epoch: old })
             }
-            _ => Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned() }),
+            _ => {
+                Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned(), four_eyes: BTreeSet::new() })
+            }
         };
         self.add(Subject::Service {}, fact);
     }
@@ -427,6 +440,7 @@ impl History {
             reason: "leverantörsbyte".parse().unwrap(),
             case: (self.dice.roll(2) == 0).then(|| "DNR-2026-1".parse().unwrap()),
             event: (self.dice.roll(2) == 0).then(|| EventIdentity { event: self.event(), body }),
+            request: None,
         }
     }
 

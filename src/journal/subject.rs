@@ -8,6 +8,7 @@ use crate::domain::credential::Credential;
 use crate::domain::ids::{AgreementId, ApplicationId, CampaignId, IssuanceId};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
+use crate::domain::request::{Request, RequestId};
 
 /// The ids that an entry is found by. Each kind of fact has one kind of subject; see [`super::fact::Fact::fits`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,13 @@ pub enum Subject {
     Campaign {
         /// Its id.
         campaign: CampaignId,
+    },
+    /// A request for a second person's word.
+    Request {
+        /// The request.
+        request: RequestId,
+        /// The case of the client that it is about; none when it is about several.
+        application: Option<ApplicationId>,
     },
     /// An application and its client.
     Application {
@@ -58,6 +66,11 @@ impl Subject {
         Self::Agreement { party: key.party.clone(), agreement: key.id.clone() }
     }
 
+    /// A request.
+    pub fn of_request(request: &Request) -> Self {
+        Self::Request { request: request.id, application: request.content.application.clone() }
+    }
+
     /// The client itself.
     pub fn of_client(client: &Client) -> Self {
         Self::Application { application: client.application.clone() }
@@ -82,6 +95,7 @@ impl Subject {
     pub fn application(&self) -> Option<&ApplicationId> {
         match self {
             Self::Service {} | Self::Agreement { .. } | Self::Campaign { .. } => None,
+            Self::Request { application, .. } => application.as_ref(),
             Self::Application { application }
             | Self::Issuance { application, .. }
             | Self::Credential { application, .. } => Some(application),
@@ -93,6 +107,20 @@ impl Subject {
         match self {
             Self::Agreement { party, agreement } => Some(AgreementKey { party: party.clone(), id: agreement.clone() }),
             Self::Service {}
+            | Self::Campaign { .. }
+            | Self::Request { .. }
+            | Self::Application { .. }
+            | Self::Issuance { .. }
+            | Self::Credential { .. } => None,
+        }
+    }
+
+    /// The request, where it is about one.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Request { request, .. } => Some(*request),
+            Self::Service {}
+            | Self::Agreement { .. }
             | Self::Campaign { .. }
             | Self::Application { .. }
             | Self::Issuance { .. }

@@ -2,10 +2,15 @@
 //!
 //! It adds to [`super::fold`] what no single client can see: order, and that ids are given out once. It knows no table.
 
+mod four_eyes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::Entry;
-use super::fact::{AgreementFollowed, ApprovalAccepted, CredentialGenerated, EventConflicted, Fact, GrantAdded};
+use super::fact::{
+    AgreementFollowed, ApprovalAccepted, CredentialGenerated, EventConflicted, Fact, GrantAdded, RequestDenied,
+    RequestDone, RequestFailed, RequestMade,
+};
 use super::fold::{self, Misfit, SeenEvent, Slice};
 use super::subject::Subject;
 use crate::domain::agreement::{Agreement, AgreementKey};
@@ -14,7 +19,9 @@ use crate::domain::client::Client;
 use crate::domain::ids::{ApplicationId, CampaignId, ClientId, EventKey, IssuanceId, MessageId, NoticeId};
 use crate::domain::issuance::Issuance;
 use crate::domain::reference::Reference;
+use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
+use four_eyes::FourEyes;
 
 /// Everything that a journal says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,7 +39,9 @@ pub struct World {
     deliveries: BTreeMap<Reference, (ApplicationId, u32)>,
     client_ids: BTreeMap<ClientId, ApplicationId>,
     messages: BTreeMap<MessageId, Reference>,
-    notices: BTreeMap<NoticeId, ApplicationId>,
+    notices: BTreeSet<NoticeId>,
+    requests: BTreeMap<RequestId, Request>,
+    four_eyes: FourEyes,
     epochs: BTreeMap<u32, EpochState>,
 }
 
@@ -74,6 +83,7 @@ impl World {
             event: event.and_then(|key| self.events.get(key).cloned()),
             agreement: agreement.and_then(|key| self.agreements.get(&key).cloned()),
             campaign: campaign.and_then(|id| self.campaigns.get(&id).cloned()),
+            request: self.request_of(entry).and_then(|id| self.requests.get(&id).cloned()),
         };
         let applied = fold::apply(&mut slice, entry);
         // The fold leaves a slice alone that the entry does not fit, so it goes back either way.
@@ -89,6 +99,9 @@ impl World {
         }
         if let Some(campaign) = slice.campaign {
             self.campaigns.insert(campaign.id, campaign);
+        }
+        if let Some(request) = slice.request {
+            self.requests.insert(request.id, request);
         }
         self.give_out(entry);
         self.size += 1;
@@ -156,6 +169,11 @@ impl World {
         &self.client_ids
     }
 
+    /// All requests for a second person's word.
+    pub fn requests(&self) -> &BTreeMap<RequestId, Request> {
+        &self.requests
+    }
+
     /// All sealing epochs.
     pub fn epochs(&self) -> &BTreeMap<u32, EpochState> {
         &self.epochs
@@ -186,6 +204,7 @@ impl World {
         if (entry.seq == 0) != matches!(entry.fact, Fact::JournalOpened(_)) {
             return Err("a journal is opened once, by its first entry");
         }
+        self.four_eyes.fits(entry)?;
         self.ids_fit(entry)
     }
 
@@ -202,11 +221,12 @@ impl World {
             Fact::EventConflicted(data) => self.conflict_fits(data),
             Fact::GrantAdded(data) => self.grant_fits(data),
             Fact::AgreementFollowed(data) => self.following_fits(data, &entry.subject),
-            Fact::NoticeQueued(data)
-                if data.notices.keys().chain(&data.operators).any(|id| self.notices.contains_key(id)) =>
-            {
-                Err("a notice is queued twice")
-            }
+            Fact::NoticeQueued(data) => self.notices_are_new(data.notices.keys().chain(&data.operators)),
+            Fact::RequestMade(RequestMade { report, .. })
+            | Fact::RequestApproved(RequestDone { report })
+            | Fact::RequestDenied(RequestDenied { report, .. })
+            | Fact::RequestExpired(RequestDone { report })
+            | Fact::RequestFailed(RequestFailed { report, .. }) => self.notices_are_new(report),
             Fact::EpochOpened(data) => self.opening_fits(data.epoch),
             Fact::EpochDestroyed(data) if !self.epochs.contains_key(&data.epoch) => {
                 Err("an epoch is destroyed that was never opened")
@@ -236,12 +256,22 @@ impl World {
             | Fact::CredentialActivated(_)
             | Fact::CredentialRetiring(_)
             | Fact::CredentialEnded(_)
-            | Fact::NoticeQueued(_)
+            | Fact::RequestContested(_)
+            | Fact::RequestReported(_)
             | Fact::NoticeAccepted(_)
             | Fact::NoticeDeferred(_)
             | Fact::NoticeDropped(_)
             | Fact::EpochDestroyed(_) => Ok(()),
         }
+    }
+
+    fn notices_are_new<'a>(&self, ids: impl IntoIterator<Item = &'a NoticeId>) -> Fit {
+        if ids.into_iter().any(|id| self.notices.contains(id)) { Err("a notice is queued twice") } else { Ok(()) }
+    }
+
+    /// The request that an entry is about or rests on.
+    fn request_of(&self, entry: &Entry) -> Option<RequestId> {
+        entry.subject.request().or_else(|| self.four_eyes.request_of(entry))
     }
 
     /// Both facts about an epoch are on record before they are done, so that a crash in between has them recorded
@@ -342,9 +372,18 @@ impl World {
         if let (Fact::ApprovalAccepted(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.client_ids.extend(data.keys.values().map(|id| (id.clone(), application.clone())));
         }
-        if let (Fact::NoticeQueued(data), Some(application)) = (&entry.fact, entry.subject.application()) {
-            self.notices.extend(data.notices.keys().chain(&data.operators).map(|id| (*id, application.clone())));
+        if let Fact::NoticeQueued(data) = &entry.fact {
+            self.notices.extend(data.notices.keys().chain(&data.operators));
         }
+        if let Fact::RequestMade(RequestMade { report, .. })
+        | Fact::RequestApproved(RequestDone { report })
+        | Fact::RequestDenied(RequestDenied { report, .. })
+        | Fact::RequestExpired(RequestDone { report })
+        | Fact::RequestFailed(RequestFailed { report, .. }) = &entry.fact
+        {
+            self.notices.extend(report);
+        }
+        self.four_eyes.follow(entry);
         if let (Fact::CredentialGenerated(data), Subject::Credential { application, version, reference, .. }) =
             (&entry.fact, &entry.subject)
         {
@@ -382,6 +421,13 @@ fn event_of(fact: &Fact) -> Option<&EventKey> {
         | Fact::CampaignClosed(_)
         | Fact::EventConflicted(_)
         | Fact::EventRefused(_)
+        | Fact::RequestMade(_)
+        | Fact::RequestApproved(_)
+        | Fact::RequestDenied(_)
+        | Fact::RequestExpired(_)
+        | Fact::RequestFailed(_)
+        | Fact::RequestContested(_)
+        | Fact::RequestReported(_)
         | Fact::IssuanceOpened(_)
         | Fact::IssuanceQueued(_)
         | Fact::IssuanceFailed(_)
@@ -419,9 +465,11 @@ fn campaign_of(entry: &Entry) -> Option<CampaignId> {
 fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
     match subject {
         Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => Some(*issuance),
-        Subject::Service {} | Subject::Agreement { .. } | Subject::Campaign { .. } | Subject::Application { .. } => {
-            None
-        }
+        Subject::Service {}
+        | Subject::Agreement { .. }
+        | Subject::Campaign { .. }
+        | Subject::Request { .. }
+        | Subject::Application { .. } => None,
     }
 }
 
@@ -431,6 +479,7 @@ fn reference_of(subject: &Subject) -> Option<Reference> {
         Subject::Service {}
         | Subject::Agreement { .. }
         | Subject::Campaign { .. }
+        | Subject::Request { .. }
         | Subject::Application { .. }
         | Subject::Issuance { .. } => None,
     }

@@ -21,7 +21,7 @@ impl UserIds {
     }
 
     /// Lines of: first id inside, first id outside, how many (user_namespaces(7)). Accounts are known by those inside.
-    fn parse(map: &str) -> Option<Self> {
+    pub fn parse(map: &str) -> Option<Self> {
         let line = |line: &str| {
             let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
             let (first, _outside, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
@@ -29,6 +29,12 @@ impl UserIds {
         };
         map.lines().map(line).collect::<Option<Vec<_>>>().map(Self)
     }
+}
+
+/// The number by which the kernel calls every account that is not mapped.
+pub fn of_the_unmapped() -> io::Result<u32> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid")?;
+    text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "overflowuid is not a number"))
 }
 
 #[cfg(test)]
@@ -50,6 +56,11 @@ mod tests {
         for bad in ["0 0\n", "0 0 0\n", "4294967295 0 2\n", "a b c\n"] {
             assert_eq!(told(bad, 0), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_unmapped_have_a_number() {
+        assert_ne!(of_the_unmapped().unwrap(), 0);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::domain::ids::{ApplicationId, ClientId};
 use crate::domain::issuance::Issuance;
 use crate::domain::notice::Notice;
 use crate::domain::random::{Randomness, RandomnessFailed};
+use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
 use crate::journal::fold::SeenEvent;
 use crate::journal::tree::Frontier;
@@ -124,6 +125,8 @@ pub struct Change<'a> {
     pub agreement: Option<(Write, &'a Agreement)>,
     /// The campaign, when it differs.
     pub campaign: Option<(Write, &'a Campaign)>,
+    /// The request, when it differs.
+    pub request: Option<(Write, &'a Request)>,
     /// The event, when it was accepted just now.
     pub event: Option<&'a SeenEvent>,
 }

@@ -16,6 +16,7 @@ pub(super) fn between<'a>(before: &Slice, displaced: &'a [Issuance], after: &'a 
         client: after.client.as_ref().map(|client| of_client(before.client.as_ref(), displaced, client)),
         agreement: alone(before.agreement.as_ref(), after.agreement.as_ref()),
         campaign: alone(before.campaign.as_ref(), after.campaign.as_ref()),
+        request: alone(before.request.as_ref(), after.request.as_ref()),
         event: accepted(before.event.as_ref(), after.event.as_ref()),
     }
 }

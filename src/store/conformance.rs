@@ -5,6 +5,7 @@
 mod campaigns;
 mod faults;
 mod fold;
+mod requests;
 mod sqlite;
 mod steps;
 mod suite;
@@ -22,6 +23,7 @@ use super::fence::Fence;
 use super::handle::{StartError, Store};
 use crate::domain::ids::{ApplicationId, ClientId};
 use crate::domain::random::{Randomness, RandomnessFailed};
+use crate::domain::request::RequestId;
 use crate::domain::time::Timestamp;
 use crate::journal::key::SigningKey;
 use crate::platform::clock::Clock;
@@ -63,6 +65,8 @@ trait Kind {
     fn limit(backend: &Self::Backend, pages: Option<u32>);
     /// Holds the database as another process would, until the guard is dropped.
     fn hold(state: &Path) -> Box<dyn Send>;
+    /// Has a request ask for a compromised re-issue, whatever it asked for.
+    fn swap_what_is_asked(state: &Path, request: RequestId);
     /// Takes the database's file away under its user.
     fn replace(state: &Path);
 }

@@ -7,6 +7,7 @@ use crate::domain::contact::Contact;
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::{ApplicationId, CampaignId, ClientId, EventKey, IssuanceId, Label};
 use crate::domain::reference::Reference;
+use crate::domain::request::RequestId;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::Fact;
@@ -109,6 +110,8 @@ pub enum Find {
     Delivery(Reference),
     /// By one of its public ids.
     ClientId(ClientId),
+    /// By a request about it. Also loads the request, which may be about no single client.
+    Request(RequestId),
 }
 
 /// The state that a decision is made on.

@@ -17,6 +17,7 @@ use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
+use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
 
 /// What can be asked of the tables, by any backend, on a reading connection of its own.
@@ -59,6 +60,18 @@ pub trait Queries {
 
     /// The addresses of an application's contacts (fewer than it has when some were erased).
     fn contacts(&mut self, application: &ApplicationId) -> Result<Vec<Contact>, ReadError>;
+
+    /// One request, whatever became of it.
+    fn request(&mut self, id: RequestId) -> Result<Option<Request>, ReadError>;
+
+    /// Requests, the newest first, of those that were made before that one, at most `limit`.
+    fn requests(&mut self, filter: &RequestFilter, limit: u32) -> Result<Vec<Request>, ReadError>;
+
+    /// Requests whose time is over and that nobody has closed, at most `limit`.
+    fn due_requests(&mut self, now: Timestamp, limit: u32) -> Result<Vec<RequestId>, ReadError>;
+
+    /// Reports on requests that are due, the longest-waiting first, at most `limit`.
+    fn due_reports(&mut self, now: Timestamp, limit: u32) -> Result<Vec<RequestId>, ReadError>;
 
     /// One client as decisions see it: without what is final, only by its own application.
     fn live_client(&mut self, application: &ApplicationId) -> Result<Option<Client>, ReadError>;
@@ -116,7 +129,7 @@ pub trait Queries {
     /// The newest signed checkpoint (C2SP note text).
     fn checkpoint(&mut self) -> Result<String, ReadError>;
 
-    /// How many orders, credentials and notices are in each state, for the metrics.
+    /// How many orders, credentials, notices and requests are in each state, for the metrics.
     fn counts(&mut self) -> Result<BTreeMap<(&'static str, String), u64>, ReadError>;
 }
 
@@ -217,6 +230,17 @@ pub struct ClientView {
     pub client: Client,
     /// Its name and number, unless erased.
     pub organisation: Option<Organisation>,
+    /// The requests about it that wait for a second person, oldest first.
+    pub requests: Vec<Request>,
+}
+
+/// Which requests to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequestFilter {
+    /// Only those that wait for a second person.
+    pub waiting: bool,
+    /// Only those that were made before this one.
+    pub before: Option<RequestId>,
 }
 
 /// A client as decisions see it, with all that a mail about it is addressed to.

@@ -2,7 +2,7 @@
 //! with `!` were said on standard error.
 
 mod found;
-mod transcript;
+pub(crate) mod transcript;
 
 use std::fs;
 use std::path::PathBuf;

@@ -38,11 +38,13 @@ fn proper(door: Door, pattern: &str) -> Fate {
         (Door::Pickup, "/v1/deliveries/{reference}/collect") => 410,
         (Door::Pickup, "/v1/deliveries/{reference}/confirm") => 415,
         (Door::Gateway, "/v1/verify") => 401,
-        (Door::Operator, "/v1/clients" | "/v1/entries" | "/v1/campaigns") => 200,
+        (Door::Operator, "/v1/clients" | "/v1/entries" | "/v1/campaigns" | "/v1/requests") => 200,
         (Door::Operator, "/v1/client" | "/v1/campaigns/{campaign}") => 404,
         (Door::Operator, "/v1/campaigns/{campaign}/pages" | "/v1/campaigns/{campaign}/end") => 404,
         (Door::Operator, "/v1/reissues" | "/v1/reissues/all" | "/v1/reissues/all/preview") => 400,
         (Door::Operator, "/v1/revocations" | "/v1/bounces" | "/v1/whose") => 400,
+        (Door::Operator, "/v1/requests/{request}" | "/v1/requests/{request}/approve") => 404,
+        (Door::Operator, "/v1/requests/{request}/deny") => 400,
         (Door::Returns, "/v1/bounces") => 400,
         (Door::Metrics, "/healthz" | "/readyz" | "/metrics") => 200,
         other => panic!("{other:?} is new: say here what it answers"),
@@ -146,6 +148,7 @@ fn every_route_serves_its_own_callers_and_does_not_exist_for_others() {
         for route in router.routes() {
             let target = route.pattern.replace("{id}", accepted["issuance_id"].as_str().unwrap());
             let target = target.replace("{reference}", &reference).replace("{campaign}", "x");
+            let target = target.replace("{request}", "K7QF-2M9D-0R4T-8WXZ");
             let met = fate(&caller.client, method(route), &target);
             assert_eq!(met, (caller.meets)(route.door(), route.pattern), "{}: {route:?}", caller.name);
             asked += 1;
@@ -177,6 +180,7 @@ fn other_methods_are_refused_with_those_that_are_served() {
             Door::Gateway | Door::Returns | Door::Metrics => continue,
         };
         let target = route.pattern.replace("{id}", "x").replace("{reference}", "K7QF2M9D").replace("{campaign}", "x");
+        let target = target.replace("{request}", "K7QF-2M9D-0R4T-8WXZ");
         let reply = client.request(Method::DELETE, &target, &[], None);
         let expected = if method(route) == Method::POST { "POST" } else { "GET, HEAD" };
         assert_eq!((reply.status, reply.header("allow").as_str()), (405, expected), "{route:?}");

@@ -13,6 +13,7 @@ mod documents;
 mod doors;
 mod events;
 mod faults;
+mod four_eyes;
 mod harness;
 mod harness_itself;
 mod mail_fixture;

@@ -332,6 +332,9 @@ mod tests {
             grace_max: Duration::ZERO,
             personal_mailbox,
             tells_operators: false,
+            four_eyes: Default::default(),
+            case_required: Default::default(),
+            request_life: Duration::ZERO,
             apis: [("register".parse().unwrap(), api)].into(),
         }
     }

@@ -85,7 +85,7 @@ impl<T> Asked<T> {
     /// With its client found.
     pub(super) async fn order(self, service: &Service, actor: Actor) -> Result<(Order, T), Problem> {
         let application = resolve(service, self.client).await?;
-        Ok((Order { actor, application, reason: self.reason, case: self.case, event: None }, self.more))
+        Ok((Order { actor, application, reason: self.reason, case: self.case, event: None, seconded: None }, self.more))
     }
 }
 
@@ -128,7 +128,31 @@ pub(super) fn refused(refusal: OrderRefusal) -> Problem {
         OrderRefusal::AgreementAwaited => Problem::conflict("agreement-awaited", AGREEMENT_AWAITED),
         OrderRefusal::AgreementOver => Problem::conflict("agreement-over", AGREEMENT_OVER),
         OrderRefusal::GraceTooLong => grace_too_long(),
+        OrderRefusal::CaseRequired => case_required(),
+        OrderRefusal::SecondPersonRequired => second_person_required(),
+        OrderRefusal::NotAPerson => not_a_person(),
     }
+}
+
+/// What is answered to an order without the case number that the agency asks for.
+pub(super) fn case_required() -> Problem {
+    Problem::conflict(
+        "case-required",
+        "The agency asks for a case number with this command (operator.case_required in the configuration).",
+    )
+}
+
+/// What is answered to an order that was to be put on record and was not.
+pub(super) fn second_person_required() -> Problem {
+    Problem::conflict(
+        "second-person-required",
+        "The agency asks for a second person with this command (operator.four_eyes in the configuration).",
+    )
+}
+
+/// What is answered to an account that the kernel shows as nobody's.
+pub(super) fn not_a_person() -> Problem {
+    Problem::forbidden("not-a-person", "The kernel does not say whose account you come from, so you count as nobody.")
 }
 
 /// What is answered to a longer grace than the agency allows.

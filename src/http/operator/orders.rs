@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
 use super::asked::{actor, read_order, refused, replacement, unknown_client};
+use super::requests::put_off;
 use crate::domain::ids::{ApplicationId, IssuanceId};
 use crate::domain::issuance::Replacement;
+use crate::domain::request::Asked;
 use crate::http::Response;
 use crate::http::caller::Operator;
 use crate::http::intake::json;
@@ -17,7 +19,8 @@ use crate::http::request::Authorised;
 use crate::http::route::{Action, Methods, Route};
 use crate::http::service::{Service, not_now};
 use crate::issuance::approve::EventAnswer;
-use crate::issuance::reissue::OldFate;
+use crate::issuance::reissue::{self, OldFate};
+use crate::issuance::revoke;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route<Service>> {
@@ -37,8 +40,9 @@ pub(super) fn routes() -> Vec<Route<Service>> {
     ]
 }
 
+/// What a re-issue began.
 #[derive(Debug, Serialize)]
-struct Reissued {
+pub(super) struct Reissued {
     application_id: ApplicationId,
     issuance_id: IssuanceId,
     /// `none`, `lives-until-proven` or `ended`.
@@ -47,43 +51,68 @@ struct Reissued {
     grace_seconds: Option<u32>,
 }
 
+/// What a revocation ended.
 #[derive(Debug, Serialize)]
-struct Revoked {
+pub(super) struct Revoked {
     application_id: ApplicationId,
     credentials_ended: usize,
     delivery_withdrawn: bool,
+}
+
+impl Reissued {
+    /// `None` for what no operator's order is answered with.
+    pub(super) fn of(reissued: reissue::Reissued, replaces: Replacement) -> Option<Self> {
+        let (application_id, issuance_id) = accepted(reissued.event)?;
+        let old_credential = match reissued.old {
+            OldFate::None => "none",
+            OldFate::LivesUntilProven => "lives-until-proven",
+            OldFate::Ended => "ended",
+        };
+        let grace_seconds = match replaces {
+            Replacement::GraceSeconds(seconds) => Some(seconds),
+            Replacement::First | Replacement::Compromised => None,
+        };
+        Some(Self { application_id, issuance_id, old_credential, grace_seconds })
+    }
+}
+
+impl Revoked {
+    /// `None` for what no operator's order is answered with.
+    pub(super) fn of(revoked: revoke::Revoked) -> Option<Self> {
+        let (application_id, _) = accepted(revoked.event)?;
+        Some(Self { application_id, credentials_ended: revoked.ended, delivery_withdrawn: revoked.withdrawn })
+    }
+}
+
+fn accepted(answer: EventAnswer) -> Option<(ApplicationId, IssuanceId)> {
+    match answer {
+        EventAnswer::Accepted { application, issuance } => Some((application, issuance)),
+        EventAnswer::AlreadyIssued { .. }
+        | EventAnswer::Reused { .. }
+        | EventAnswer::Recorded
+        | EventAnswer::Conflict => None,
+    }
 }
 
 async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
     let asked = read_order(&body, |fields, faults| replacement(fields, faults, &service.desk.policy))?;
     let (order, replaces) = asked.order(&service, actor(&request)).await?;
-    let application = order.application.clone();
+    let what = Asked::reissue(replaces).ok_or_else(unknown_client)?;
+    if let Some(answer) = put_off(&service, &order, what).await? {
+        return Ok(answer);
+    }
     let reissued = service.desk.reissue(order, replaces).await.map_err(|error| not_now(error, refused))?;
-    let EventAnswer::Accepted { issuance, .. } = reissued.event else { return Err(unknown_client()) };
-    let old_credential = match reissued.old {
-        OldFate::None => "none",
-        OldFate::LivesUntilProven => "lives-until-proven",
-        OldFate::Ended => "ended",
-    };
-    let grace_seconds = match replaces {
-        Replacement::GraceSeconds(seconds) => Some(seconds),
-        Replacement::First | Replacement::Compromised => None,
-    };
-    let answer = Reissued { application_id: application, issuance_id: issuance, old_credential, grace_seconds };
-    json(StatusCode::ACCEPTED, &answer)
+    json(StatusCode::ACCEPTED, &Reissued::of(reissued, replaces).ok_or_else(unknown_client)?)
 }
 
 async fn revoke(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
     let asked = read_order(&body, |_, _| Some(()))?;
     let (order, ()) = asked.order(&service, actor(&request)).await?;
-    let application = order.application.clone();
+    if let Some(answer) = put_off(&service, &order, Asked::Revoke {}).await? {
+        return Ok(answer);
+    }
     let revoked = service.desk.revoke(order).await.map_err(|error| not_now(error, refused))?;
-    let answer = Revoked {
-        application_id: application,
-        credentials_ended: revoked.ended,
-        delivery_withdrawn: revoked.withdrawn,
-    };
-    json(StatusCode::OK, &answer)
+    json(StatusCode::OK, &Revoked::of(revoked).ok_or_else(unknown_client)?)
 }

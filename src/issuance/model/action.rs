@@ -15,6 +15,8 @@ pub(super) enum Cast {
     Operators,
     /// Case systems that post everything again and again, a stranger at the pickup door, and mail that comes back.
     Senders,
+    /// A case system that approves once, and two operators none of whom can do anything alone.
+    FourEyes,
 }
 
 /// Something that somebody does, or that happens.
@@ -26,6 +28,12 @@ pub(super) enum Action {
     Anna(Ordered),
     /// Bo, at the agency, orders.
     Bo(Ordered),
+    /// Bo orders by a way that does not ask whether it takes a second person.
+    BoAlone(Ordered),
+    /// Somebody says yes to a request, by its number from 0.
+    Approve(Operator, usize),
+    /// Somebody says no to it.
+    Deny(Operator, usize),
     /// A courier that has nothing to do reads the order that is due.
     Take,
     /// The relay accepts the recipient, and the version is put on record.
@@ -75,6 +83,24 @@ pub(super) enum Post {
     Revoke,
 }
 
+/// One of the two at the agency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    /// Anna.
+    Anna,
+    /// Bo.
+    Bo,
+}
+
+impl Operator {
+    pub(super) fn uid(self) -> u32 {
+        match self {
+            Self::Anna => 1000,
+            Self::Bo => 1001,
+        }
+    }
+}
+
 /// An operator's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ordered {
@@ -98,6 +124,11 @@ impl Cast {
         }
         actions.extend([Action::Crash, Action::Stop, Action::Expire]);
         actions.extend(self.orders());
+        for number in 0..world.requests.len() {
+            for who in [Operator::Anna, Operator::Bo] {
+                actions.extend([Action::Approve(who, number), Action::Deny(who, number)]);
+            }
+        }
         errands(world, actions);
         for version in 1..=world.versions() {
             actions.extend([Action::Collect(version), Action::ConfirmWrongly(version)]);
@@ -128,6 +159,14 @@ impl Cast {
                 Action::Post(Post::SecondApproval),
                 Action::Post(Post::Reissue),
                 Action::Post(Post::Revoke),
+            ],
+            Self::FourEyes => &[
+                Action::Post(Post::Approval),
+                Action::Anna(Ordered::Compromised),
+                Action::Bo(Ordered::Grace(0)),
+                Action::Bo(Ordered::Revoke),
+                Action::BoAlone(Ordered::Compromised),
+                Action::BoAlone(Ordered::Revoke),
             ],
         }
     }

@@ -37,6 +37,12 @@ pub(super) enum Flaw {
     NothingIsClearedUp,
     /// An event is answered before it is on record.
     AnswersBeforeTheCommit,
+    /// Orders are not asked whether they take a second person.
+    ActsAlone,
+    /// Whoever made a request may be its second person.
+    ApprovesOwn,
+    /// A request can be approved after its time.
+    ApprovesLate,
 }
 
 impl Flaw {
@@ -52,6 +58,14 @@ impl Flaw {
         let mut view = state.clone();
         if let Some(client) = view.slice.client.as_mut() {
             self.hide(script, world, action, client);
+        }
+        if let (Some(request), Action::Approve(..)) = (view.slice.request.as_mut(), action) {
+            if self == Self::ApprovesOwn {
+                request.content.by.uid = u32::MAX;
+            }
+            if self == Self::ApprovesLate {
+                request.content.expires = NOW.after(100 * TICK);
+            }
         }
         let mut decision = command.decide(&view, NOW)?;
         decision.facts.retain_mut(|(_, fact)| self.keeps(action, fact));
@@ -85,7 +99,10 @@ impl Flaw {
                 | Self::EndsNothing
                 | Self::MailsAgainWhenNoReplyCame
                 | Self::NothingIsClearedUp
-                | Self::AnswersBeforeTheCommit,
+                | Self::AnswersBeforeTheCommit
+                | Self::ActsAlone
+                | Self::ApprovesOwn
+                | Self::ApprovesLate,
                 _,
             ) => {}
         }
@@ -110,7 +127,10 @@ impl Flaw {
                 | Self::EndsNothing
                 | Self::MailsAgainWhenNoReplyCame
                 | Self::NothingIsClearedUp
-                | Self::AnswersBeforeTheCommit,
+                | Self::AnswersBeforeTheCommit
+                | Self::ActsAlone
+                | Self::ApprovesOwn
+                | Self::ApprovesLate,
                 _,
             ) => true,
         }

@@ -3,12 +3,14 @@
 //! To add a command: a variant of [`Action`], a line in [`Cast`]'s methods that says when and by whom it can be given,
 //! and a line in `Play::act` that submits it.
 
+mod requests;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use stateright::{Model, Property};
 
-use super::action::{Action, Cast, Ordered, Post};
+use super::action::{Action, Cast, Operator, Ordered, Post};
 use super::flaw::Flaw;
 use super::properties::{self, Course};
 use super::script::{JITTER, NOW, ORDERS_MAX, Script};
@@ -28,6 +30,7 @@ use crate::issuance::settle::{Outcome, Settle};
 use crate::journal::actor::Actor;
 use crate::journal::fact::EventIdentity;
 use crate::store::contract::{Command, Decision};
+use requests::is_alone;
 
 /// The model: the script, who takes part, and the flaw that a control puts into the core.
 pub(super) struct Play {
@@ -41,15 +44,18 @@ pub(super) struct Play {
 impl Play {
     /// The real core, or one with a flaw.
     pub(super) fn new(cast: Cast, flaw: Option<Flaw>) -> Self {
-        Self { cast, script: Script::new(), flaw, known_to_close: Mutex::default() }
+        Self { cast, script: Script::new(cast), flaw, known_to_close: Mutex::default() }
     }
 
     /// What comes of it.
     pub(super) fn act(&self, world: &mut World, action: Action) {
         match action {
             Action::Post(post) => self.post(world, action, post),
-            Action::Anna(ordered) => self.order(world, action, 1000, ordered),
-            Action::Bo(ordered) => self.order(world, action, 1001, ordered),
+            Action::Anna(ordered) => self.order(world, action, Operator::Anna, ordered),
+            Action::Bo(ordered) => self.order(world, action, Operator::Bo, ordered),
+            Action::BoAlone(ordered) => self.carry_out(world, action, Operator::Bo, ordered),
+            Action::Approve(who, number) => self.approve(world, action, who, number),
+            Action::Deny(who, number) => self.deny(world, action, who, number),
             Action::Take => self.take(world),
             Action::RecipientAccepted(which) => self.generate(world, action, which),
             Action::RecipientPutOff(which, setback) => {
@@ -87,6 +93,7 @@ impl Play {
             Action::Expire => {
                 let (notices, policy) = (self.notices(), Arc::clone(&self.script.policy));
                 self.submit(world, action, &Expire { application: self.application(), notices, policy });
+                self.expire_requests(world, action);
             }
             Action::Tick => world.let_time_pass(),
             Action::Crash => world.go_down(),
@@ -127,8 +134,15 @@ impl Play {
         }
     }
 
-    fn order(&self, world: &mut World, action: Action, uid: u32, ordered: Ordered) {
-        let operator = Actor::Operator { uid, account: None };
+    fn order(&self, world: &mut World, action: Action, who: Operator, ordered: Ordered) {
+        match self.cast {
+            Cast::FourEyes => self.ask(world, action, who, ordered),
+            Cast::Operators | Cast::Senders => self.carry_out(world, action, who, ordered),
+        }
+    }
+
+    fn carry_out(&self, world: &mut World, action: Action, who: Operator, ordered: Ordered) {
+        let operator = Actor::Operator { uid: who.uid(), account: None };
         match ordered {
             Ordered::Grace(ticks) => {
                 self.reissue(world, action, operator, Replacement::GraceSeconds(ticks), None);
@@ -152,7 +166,7 @@ impl Play {
             return None;
         }
         let issuance = Script::issuance(world.orders + 1);
-        let policy = Arc::clone(&self.script.policy);
+        let policy = self.policy_of_orders();
         let verified: Vec<_> = world.verifying().map(|credential| credential.version).collect();
         let (before, orders) = (world.versions(), world.orders);
         let reissue =
@@ -173,7 +187,8 @@ impl Play {
         actor: Actor,
         event: Option<EventIdentity>,
     ) -> Option<EventAnswer> {
-        let revoke = Revoke { order: self.an_order(actor, event), notices: self.notices() };
+        let revoke =
+            Revoke { order: self.an_order(actor, event), notices: self.notices(), policy: self.policy_of_orders() };
         let answer = self.submit(world, action, &revoke)?;
         if answer.ended > 0 || answer.withdrawn {
             (1..=world.versions()).for_each(|version| world.outside.dead.insert(version));
@@ -182,7 +197,14 @@ impl Play {
     }
 
     fn an_order(&self, actor: Actor, event: Option<EventIdentity>) -> Order {
-        Order { actor, application: self.application(), reason: self.script.reason.clone(), case: None, event }
+        Order {
+            actor,
+            application: self.application(),
+            reason: self.script.reason.clone(),
+            case: None,
+            event,
+            seconded: None,
+        }
     }
 
     fn take(&self, world: &mut World) {
@@ -276,7 +298,9 @@ impl Play {
             return Some(answer);
         }
         if !facts.is_empty() {
+            let alone = self.cast == Cast::FourEyes && is_alone(&state, &command.actor(), &facts);
             world.record(state.slice, &command.actor(), facts).ok()?;
+            world.outside.alone |= alone;
         }
         Some(answer)
     }
@@ -312,6 +336,7 @@ impl Model for Play {
         match self.cast {
             Cast::Operators => properties::promises().into_iter().chain(properties::sights()).collect(),
             Cast::Senders => properties::promises(),
+            Cast::FourEyes => properties::promises().into_iter().chain(properties::sights_of_requests()).collect(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub(super) const ONE_ON_ITS_WAY: &str = "at most one version is on its way";
 pub(super) const NONE_COMES_BACK: &str = "what is over never verifies again";
 pub(super) const DECISIONS_FIT: &str = "every decision fits the state it was made on";
 pub(super) const WORD_IS_KEPT: &str = "what was answered holds";
+pub(super) const TWO_PEOPLE: &str = "what takes a second person has one";
 pub(super) const A_WAY_ON: &str = "every open order has a way on";
 
 /// What holds always.
@@ -33,6 +34,7 @@ pub(super) fn promises() -> Vec<Property<Play>> {
         }),
         Property::always(NONE_COMES_BACK, |_, world: &World| none_comes_back(world)),
         Property::always(DECISIONS_FIT, |_, world: &World| world.misfit.is_none()),
+        Property::always(TWO_PEOPLE, |_, world: &World| !world.outside.alone),
         Property::always(WORD_IS_KEPT, |_, world: &World| word_is_kept(world)),
         Property::always(A_WAY_ON, |play, world: &World| {
             world.open_order().is_none() || (closes(play, world, Course::Kind) && closes(play, world, Course::Lonely))
@@ -66,6 +68,31 @@ pub(super) fn sights() -> Vec<Property<Play>> {
             order_is(world, IssuanceState::Failed { cause: FailCause::ProofsSpent })
         }),
     ]
+}
+
+/// What comes about sometimes where nobody acts alone.
+pub(super) fn sights_of_requests() -> Vec<Property<Play>> {
+    vec![
+        Property::sometimes("a request is carried out", |_, world: &World| !world.outside.carried_out.is_empty()),
+        Property::sometimes("a credential is ended by two people", |_, world: &World| {
+            !world.outside.carried_out.is_empty() && world.finals.values().any(|end| *end == End::Ended)
+        }),
+        Property::sometimes("a request is denied", |_, world: &World| stands(world, "denied")),
+        Property::sometimes("a request expires", |_, world: &World| stands(world, "expired")),
+        Property::sometimes("a request fails, because another was faster", |_, world: &World| {
+            stands(world, "failed") && stands(world, "approved")
+        }),
+        Property::sometimes("somebody tries to approve his own request", |_, world: &World| {
+            world.requests.iter().any(|request| request.own_attempts > 0)
+        }),
+        Property::sometimes("nobody has noticed yet that a request has expired", |_, world: &World| {
+            world.requests.iter().any(|request| request.deadline().is_some_and(|at| at <= NOW))
+        }),
+    ]
+}
+
+fn stands(world: &World, word: &str) -> bool {
+    world.requests.iter().any(|request| request.state.as_str() == word)
 }
 
 /// How an open order may be brought to its end by events that nobody can take away: orders and further crashes apart.

@@ -11,17 +11,21 @@ use std::time::Duration;
 
 use secrecy::SecretBox;
 
+use super::action::Cast;
 use crate::domain::approval::{Approval, Organisation};
 use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference, Language, Role};
 use crate::domain::dice::Dice;
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SpkiPin};
-use crate::domain::ids::{ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId};
+use crate::domain::ids::{
+    ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, NoticeId, RequestNonce,
+};
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::name::Name;
 use crate::domain::organisation::Party;
 use crate::domain::policy::{PersonalMailbox, Policy};
 use crate::domain::reference::Reference;
+use crate::domain::request::Governed;
 use crate::domain::secret::ClientSecret;
 use crate::domain::time::Timestamp;
 use crate::issuance::collect::Collect;
@@ -29,6 +33,7 @@ use crate::issuance::confirm::Confirm;
 use crate::issuance::generate::{Bundle, Generate};
 use crate::issuance::notify::NoticeIds;
 use crate::issuance::recipient::{Recipient, RecordRefusal};
+use crate::issuance::request::Drawn;
 use crate::journal::actor::Actor;
 use crate::journal::fact::EventIdentity;
 use crate::store::seal::Sealer;
@@ -36,6 +41,9 @@ use crate::store::seal::Sealer;
 /// How far one application's life is followed: so many orders, each with so many attempts at the relay. Every order
 /// beyond them would begin in a state that was reached before.
 pub(super) const ORDERS_MAX: u32 = 3;
+
+/// So many requests are made: one whose approval takes the other's object away is among them.
+pub(super) const REQUESTS_MAX: usize = 2;
 const ATTEMPTS_MAX: u32 = 2;
 
 /// The highest version number that so many orders can use up.
@@ -56,6 +64,8 @@ pub(super) const WRONG_PROOF: &[u8] = b"parts of two deliveries";
 /// Everything that does not change.
 pub(super) struct Script {
     pub(super) policy: Arc<Policy>,
+    /// The same agency without four eyes.
+    pub(super) lax: Arc<Policy>,
     pub(super) approval: Arc<Approval>,
     pub(super) sender: Actor,
     pub(super) reason: Name,
@@ -70,8 +80,13 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new() -> Self {
-        let policy = Arc::new(policy());
+    pub(super) fn new(cast: Cast) -> Self {
+        let lax = Arc::new(policy());
+        let four_eyes = match cast {
+            Cast::FourEyes => Governed::ALL.iter().copied().collect(),
+            Cast::Operators | Cast::Senders => Default::default(),
+        };
+        let policy = Arc::new(Policy { four_eyes, ..policy() });
         let approval = Arc::new(approval());
         let mut script = Self {
             generated: BTreeMap::new(),
@@ -87,6 +102,7 @@ impl Script {
             reason: "the server was replaced".parse().unwrap(),
             notices: Arc::new(notices()),
             policy,
+            lax,
             approval,
         };
         let sealer = sealer();
@@ -99,6 +115,14 @@ impl Script {
     /// The id of the `order`-th order.
     pub(super) fn issuance(order: u32) -> IssuanceId {
         IssuanceId::new(NOW, &Dice::new(order.into())).unwrap()
+    }
+
+    /// What the `number`-th request, from 0, draws.
+    pub(super) fn drawn(&self, order: u32, number: usize) -> Drawn {
+        let dice = Dice::new(500 + number as u64);
+        let report = NoticeId::new(NOW, &dice).unwrap();
+        let nonce = RequestNonce::new(NOW, &dice).unwrap();
+        Drawn { issuance: Self::issuance(order), notices: (*self.notices).clone(), report, nonce }
     }
 
     /// An event by its id at the case system, with one of its bodies.
@@ -251,6 +275,9 @@ fn policy() -> Policy {
         grace_max: 2 * TICK,
         personal_mailbox: PersonalMailbox::Allow,
         tells_operators: false,
+        four_eyes: Default::default(),
+        case_required: Default::default(),
+        request_life: 2 * TICK,
         apis: BTreeMap::new(),
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::client::Client;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::ids::EventKey;
 use crate::domain::issuance::{Issuance, IssuanceState};
+use crate::domain::request::{Content, Request, RequestState};
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::entry::Entry;
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) events: Arc<BTreeMap<EventKey, SeenEvent>>,
     /// How many orders were opened.
     pub(super) orders: u32,
+    /// The requests on record, in the order in which they were made.
+    pub(super) requests: Arc<Vec<Request>>,
     /// Two couriers, in no particular order. What they know is lost in a crash.
     pub(super) couriers: [Courier; 2],
     /// The world outside.
@@ -77,6 +80,10 @@ pub(super) struct Outside {
     pub(super) dead: Versions,
     /// What each event was answered with.
     pub(super) answers: BTreeMap<&'static str, Told>,
+    /// Requests that were carried out, by their number from 0.
+    pub(super) carried_out: Versions,
+    /// An operator carried out alone what takes a second person.
+    pub(super) alone: bool,
     /// An answer that contradicts an earlier one.
     pub(super) broken_word: Option<&'static str>,
 }
@@ -105,6 +112,7 @@ impl World {
             finals: BTreeMap::new(),
             events: Arc::default(),
             orders: 0,
+            requests: Arc::default(),
             couriers: [Courier::Idle; 2],
             outside: Outside::default(),
             misfit: None,
@@ -113,18 +121,22 @@ impl World {
 
     /// What a decision sees, as the store would load it.
     pub(super) fn load(&self, scope: &Scope, script: &Script) -> Loaded {
-        let named = match &scope.client {
-            Find::Delivery(reference) => script.version_named(*reference).filter(|version| *version <= self.versions()),
-            Find::Nothing | Find::Application(_) | Find::Issuance(_) | Find::ClientId(_) => None,
-        };
+        let (mut named, mut request) = (None, None);
         let found = match &scope.client {
             Find::Nothing => false,
-            Find::Delivery(_) => named.is_some(),
+            Find::Delivery(reference) => {
+                named = script.version_named(*reference).filter(|version| *version <= self.versions());
+                named.is_some()
+            }
+            Find::Request(id) => {
+                request = self.requests.iter().find(|request| request.id == *id).cloned();
+                request.is_some()
+            }
             Find::Application(_) | Find::Issuance(_) | Find::ClientId(_) => true,
         };
         let client = self.client.as_deref().filter(|_| found).cloned();
         let event = scope.event.as_ref().and_then(|key| self.events.get(key)).cloned();
-        Loaded { slice: Slice { client, event, ..Slice::default() }, named, ..Loaded::default() }
+        Loaded { slice: Slice { client, event, request, ..Slice::default() }, named, ..Loaded::default() }
     }
 
     /// Folds a decision into the state it was made on and keeps it; a misfit changes nothing, as in the writer.
@@ -169,12 +181,16 @@ impl World {
     pub(super) fn awaits_time(&self) -> bool {
         let client = self.client.as_deref();
         client.and_then(Client::next_attempt).is_some_and(|at| at > NOW)
+            || self.requests.iter().filter_map(Request::deadline).any(|at| at > NOW)
             || self.credentials().filter_map(deadline).any(|at| at > NOW)
     }
 
     /// One tick passes. Decisions compare instants with the clock and with nothing else, so instead of the clock going
     /// on, every deadline comes nearer; two states that differ in the date only are one state.
     pub(super) fn let_time_pass(&mut self) {
+        for request in Arc::make_mut(&mut self.requests).iter_mut().filter(|it| it.state == RequestState::Waiting) {
+            request.content.expires = nearer(request.content.expires);
+        }
         let Some(client) = self.client.as_mut().map(Arc::make_mut) else { return };
         if let IssuanceState::Queued { not_before } = &mut client.issuance.state {
             *not_before = nearer(*not_before);
@@ -208,7 +224,8 @@ impl World {
         self.couriers.sort();
     }
 
-    fn keep(&mut self, Slice { client, event, agreement: _, campaign: _ }: Slice) {
+    fn keep(&mut self, Slice { client, event, agreement: _, campaign: _, request }: Slice) {
+        self.keep_request(request);
         if let Some(event) = event {
             Arc::make_mut(&mut self.events).insert(event.key.clone(), event);
         }
@@ -231,6 +248,19 @@ impl World {
             self.orders += 1;
         }
         self.client = Some(Arc::new(client));
+    }
+}
+
+impl World {
+    fn keep_request(&mut self, request: Option<Request>) {
+        let Some(mut request) = request else { return };
+        // Reports are mailed as notices are.
+        request.reports.clear();
+        let requests = Arc::make_mut(&mut self.requests);
+        match requests.iter_mut().find(|known| known.id == request.id) {
+            Some(known) => *known = request,
+            None => requests.push(request),
+        }
     }
 }
 
@@ -272,6 +302,12 @@ impl World {
                 Outcome::Reused(_) | Outcome::Recorded => (None, false),
             };
             (key, body, issuance, already_issued).hash(state);
+        }
+        for request in self.requests.iter() {
+            let Request { id: _, content, state: standing, own_attempts, reports: _ } = request;
+            let Content { asked, by, expires, application: _, reason: _, case: _, made: _, nonce: _ } = content;
+            (asked.command(), by.uid, standing.as_str(), own_attempts).hash(state);
+            request.deadline().map(|_| expires).hash(state);
         }
         let Some(client) = self.client.as_deref() else { return };
         let Client {

@@ -19,8 +19,10 @@ use crate::domain::mail_status::MailStatus;
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::organisation::Party;
+use crate::domain::request::{Governed, RequestId};
 use crate::domain::time::Timestamp;
 
+/// Defines the data of one kind.
 macro_rules! data {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
@@ -31,6 +33,8 @@ macro_rules! data {
         }
     };
 }
+
+pub(super) use data;
 
 data!(
     /// The kind says it all.
@@ -50,6 +54,8 @@ data!(
     ServiceStarted {
         /// As `tallyd 0.1.0`.
         software: String,
+        /// Which commands of operators need a second person from now on.
+        four_eyes: BTreeSet<Governed>,
     }
 );
 data!(
@@ -214,6 +220,8 @@ data!(
         case: Option<EventPart>,
         /// The event that brought the order, when it was not an operator.
         event: Option<EventIdentity>,
+        /// The request that brought it, when it took a second person.
+        request: Option<RequestId>,
     }
 );
 data!(

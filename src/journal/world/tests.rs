@@ -94,7 +94,7 @@ fn client_ids_orders_and_events_are_given_out_once() {
 fn an_order_is_opened_under_an_id_of_its_own() {
     let (history, client, other) = history();
     let of = |issuance| Subject::Issuance { application: client.application.clone(), issuance };
-    let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None };
+    let ordered = Ordered { reason: "byte".parse().unwrap(), case: None, event: None, request: None };
     let taken = refused(&history, of(other.issuance.id), Fact::ReissueOrdered(ordered));
     assert_eq!(taken, "an order's id is given out twice");
     let opened = || Fact::IssuanceOpened(IssuanceOpened { replaces: Replacement::First, campaign: None });

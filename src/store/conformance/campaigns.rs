@@ -63,7 +63,7 @@ pub(super) fn reach(of: &ApplicationId, id: CampaignId) -> Step<IssuanceId> {
         let issuance = IssuanceId::new(now, &Counted).unwrap();
         let subject = Subject::Issuance { application: client.application.clone(), issuance };
         let mut facts = steps::make_room(client);
-        let ordered = Ordered { reason: "a test".parse().unwrap(), case: None, event: None };
+        let ordered = Ordered { reason: "a test".parse().unwrap(), case: None, event: None, request: None };
         facts.push((subject.clone(), Fact::ReissueOrdered(ordered)));
         let opened = IssuanceOpened { replaces: campaign.replaces, campaign: Some(id) };
         facts.push((subject, Fact::IssuanceOpened(opened)));
@@ -155,7 +155,8 @@ pub(super) fn a_second_order_of_a_client_in_one_campaign_is_impossible<K: Kind +
             cases: Vec::new(),
             erased_shares: Vec::new(),
         };
-        let outcome = backend.save(&Change { client: Some(client), agreement: None, campaign: None, event: None });
+        let outcome =
+            backend.save(&Change { client: Some(client), agreement: None, campaign: None, request: None, event: None });
         backend.roll_back();
         outcome
     };

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Instance, Kind, campaigns, faults, fold, suite};
+use super::{Instance, Kind, campaigns, faults, fold, requests, suite};
 use crate::domain::ids::ApplicationId;
+use crate::domain::request::RequestId;
 use crate::store::sqlite::{Reader, SqliteWriter, create, open};
 
 struct Sqlite;
@@ -46,6 +47,12 @@ impl Kind for Sqlite {
         let sql = beside(state);
         sql.execute_batch("BEGIN EXCLUSIVE").unwrap();
         Box::new(sql)
+    }
+
+    fn swap_what_is_asked(state: &Path, request: RequestId) {
+        let statement = "UPDATE request SET content = replace(content, '{\"do\":\"revoke\"}', \
+                         '{\"do\":\"reissue-compromised\"}') WHERE id = ?1 AND content LIKE '%revoke%'";
+        assert_eq!(beside(state).execute(statement, [request.to_string()]).unwrap(), 1);
     }
 
     fn replace(state: &Path) {
@@ -93,6 +100,9 @@ conforms!(
     suite::questions_are_answered_from_the_tables,
     suite::a_mail_and_a_secret_are_known_for_ever,
     fold::the_tables_are_the_fold_of_the_journal,
+    requests::requests_are_kept_found_and_closed,
+    requests::nobody_is_his_own_second_person,
+    requests::a_request_that_was_swapped_is_damage,
     campaigns::a_campaign_is_kept_and_reaches_a_client_once,
     campaigns::a_second_order_of_a_client_in_one_campaign_is_impossible,
     campaigns::single_orders_and_those_of_campaigns_wait_in_queues_of_their_own,

@@ -113,7 +113,10 @@ pub(super) fn service() -> Step<()> {
     Step {
         scope: Scope::of(Find::Nothing),
         decide: Box::new(|_, _| {
-            let fact = Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned() });
+            let fact = Fact::ServiceStarted(ServiceStarted {
+                software: "tallyd 0.1.0".to_owned(),
+                four_eyes: BTreeSet::new(),
+            });
             yes(vec![(Subject::Service {}, fact)])
         }),
     }
@@ -385,7 +388,7 @@ pub(super) fn reissue(of: &ApplicationId) -> Step<()> {
         let mut facts = make_room(client);
         let issuance = IssuanceId::new(now, &Counted).unwrap();
         let subject = Subject::Issuance { application: client.application.clone(), issuance };
-        let ordered = Ordered { reason: "a test".parse().unwrap(), case: None, event: None };
+        let ordered = Ordered { reason: "a test".parse().unwrap(), case: None, event: None, request: None };
         facts.push((subject.clone(), Fact::ReissueOrdered(ordered)));
         let opened = IssuanceOpened { replaces: Replacement::GraceSeconds(3600), campaign: None };
         facts.push((subject, Fact::IssuanceOpened(opened)));

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::campaigns;
 use super::fault::Failure;
+use super::request;
 use super::row::{self, Columns, credential_columns, digests_columns, issuance_columns, notice_columns};
 use crate::domain::agreement::{Agreement, AgreementKey};
 use crate::domain::approval::Organisation;
@@ -25,7 +26,14 @@ pub(super) enum Extent {
 }
 
 pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure> {
-    let (application, named) = find(sql, &scope.client)?;
+    let request = match &scope.client {
+        Find::Request(id) => request::load(sql, *id)?,
+        Find::Nothing | Find::Application(_) | Find::Issuance(_) | Find::Delivery(_) | Find::ClientId(_) => None,
+    };
+    let (application, named) = match &request {
+        Some(request) => (request.content.application.clone(), None),
+        None => find(sql, &scope.client)?,
+    };
     let mut client = match &application {
         Some(application) => self::client(sql, application, Extent::Live)?,
         None => None,
@@ -64,14 +72,14 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         (Some(application), Some(version)) => (shares(sql, application, version)?, fetches(sql, application, version)?),
         (None, _) | (_, None) => (Vec::new(), Vec::new()),
     };
-    let slice = Slice { client, event, agreement, campaign };
+    let slice = Slice { client, event, agreement, campaign, request };
     Ok(Loaded { slice, shares, fetches, case_owner, named, reissued })
 }
 
 /// The application, and the version when a delivery was asked for.
 fn find(sql: &Connection, find: &Find) -> Result<(Option<ApplicationId>, Option<u32>), Failure> {
     Ok(match find {
-        Find::Nothing => (None, None),
+        Find::Nothing | Find::Request(_) => (None, None),
         Find::Application(application) => (Some(application.clone()), None),
         Find::Issuance(id) => (application_of_issuance(sql, *id)?, None),
         Find::ClientId(client_id) => (application_of_client_id(sql, client_id)?, None),

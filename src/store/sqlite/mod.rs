@@ -9,6 +9,7 @@ mod connection;
 mod fault;
 mod load;
 mod queries;
+mod request;
 mod row;
 mod save;
 mod schema;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Params, Row};
 use super::campaigns;
 use super::fault::{Failure, sorted};
 use super::load::{self, Extent, all, first};
+use super::request;
 use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
 use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
@@ -17,10 +18,12 @@ use crate::domain::ids::{
 };
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
+use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
 use crate::store::backend::{Fault, Reading};
 use crate::store::queries::{
     Behind, ClientFilter, ClientView, Correspondence, DeliveryView, HeldKey, IssuanceView, Mailed, Queries, ReadError,
+    RequestFilter,
 };
 
 /// The connection that reads.
@@ -184,6 +187,22 @@ impl Queries for Reader {
         Ok(campaigns::candidates(&self.sql, filter, beside, after, limit)?)
     }
 
+    fn request(&mut self, id: RequestId) -> Read<Option<Request>> {
+        Ok(request::load(&self.sql, id)?)
+    }
+
+    fn requests(&mut self, filter: &RequestFilter, limit: u32) -> Read<Vec<Request>> {
+        Ok(request::list(&self.sql, filter, limit)?)
+    }
+
+    fn due_requests(&mut self, now: Timestamp, limit: u32) -> Read<Vec<RequestId>> {
+        Ok(request::expired(&self.sql, now, limit)?)
+    }
+
+    fn due_reports(&mut self, now: Timestamp, limit: u32) -> Read<Vec<RequestId>> {
+        Ok(request::to_report(&self.sql, now, limit)?)
+    }
+
     fn due_issuances(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, IssuanceId)>> {
         Ok(self.due(now, false, limit)?)
     }
@@ -228,7 +247,9 @@ impl Queries for Reader {
                      SELECT min(next_attempt) AS due FROM client WHERE in_campaign = 0 AND next_attempt IS NOT NULL UNION ALL \
                      SELECT min(next_attempt) FROM client WHERE in_campaign = 1 AND next_attempt IS NOT NULL UNION ALL \
                      SELECT min(next_deadline) FROM client WHERE next_deadline IS NOT NULL UNION ALL \
-                     SELECT min(not_before) FROM notice WHERE not_before IS NOT NULL)";
+                     SELECT min(not_before) FROM notice WHERE not_before IS NOT NULL UNION ALL \
+                     SELECT min(expires) FROM request WHERE expires IS NOT NULL UNION ALL \
+                     SELECT min(next_report) FROM request WHERE next_report IS NOT NULL)";
         let due = first(&self.sql, query, [], |row| Columns::of(row, "client").instant_or_none("due"))?;
         Ok(due.flatten())
     }
@@ -264,6 +285,7 @@ impl Queries for Reader {
             ("issuance", "SELECT state, count(*) FROM issuance GROUP BY state"),
             ("credential", "SELECT state, count(*) FROM credential GROUP BY state"),
             ("notice", "SELECT state, count(*) FROM notice GROUP BY state"),
+            ("request", "SELECT json_extract(state, '$.is') AS state, count(*) FROM request GROUP BY 1"),
         ] {
             let states: Vec<(String, u64)> = all(&self.sql, query, [], |row| {
                 let mut columns = Columns::of(row, table);
@@ -320,7 +342,8 @@ impl Reader {
             return Ok(None);
         };
         let organisation = load::organisation(&self.sql, &client.party)?;
-        Ok(Some(ClientView { client, organisation }))
+        let requests = request::waiting_about(&self.sql, &client.application)?;
+        Ok(Some(ClientView { client, organisation, requests }))
     }
 
     fn delivery_view(&self, reference: Reference) -> Result<Option<DeliveryView>, Failure> {

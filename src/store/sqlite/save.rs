@@ -45,6 +45,9 @@ pub(super) fn change(sql: &Connection, change: &Change<'_>) -> Result<(), Failur
     if let Some(change) = &change.client {
         of_client(sql, change)?;
     }
+    if let Some((write, row)) = change.request {
+        super::request::save(sql, write, row)?;
+    }
     match change.event {
         Some(seen) => event(sql, seen),
         None => Ok(()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::harness::operator::Ran;
 
 /// Both streams and the exit code, as somebody at a terminal would note them down.
-pub(super) fn transcript(root: &Path, ran: &Ran) -> String {
+pub(crate) fn transcript(root: &Path, ran: &Ran) -> String {
     let mut text = ran.out.clone();
     for line in ran.err.lines() {
         text.push_str(format!("! {line}").trim_end());
@@ -25,7 +25,9 @@ fn scrubbed(text: &str) -> String {
         let (word, after) = from_word.split_at(end);
         out.push_str(before);
         let is_process = out.ends_with("process ");
-        out.push_str(&stand_in(word, is_process));
+        let bare = word.trim_end_matches([':', '.']);
+        out.push_str(&stand_in(bare, is_process));
+        out.push_str(&word[bare.len()..]);
         rest = after;
     }
     out + rest
@@ -44,6 +46,7 @@ fn stand_in(word: &str, is_process: bool) -> String {
         _ if word.starts_with("ex-test-") => format!("ex-test-{}", "x".repeat(20)),
         _ if word.len() == 43 && !word.contains(['-', ':', '.']) => "ROOT".to_owned(),
         _ if is_reference(word) => "REFERENCE".to_owned(),
+        _ if is_request(word) => "XXXX-XXXX-XXXX-XXXX".to_owned(),
         _ => word.to_owned(),
     }
 }
@@ -62,9 +65,15 @@ fn is_uuid(word: &str) -> bool {
 }
 
 fn is_reference(word: &str) -> bool {
+    in_groups_of_four(word, 2)
+}
+
+fn is_request(word: &str) -> bool {
+    in_groups_of_four(word, 4)
+}
+
+fn in_groups_of_four(word: &str, groups: usize) -> bool {
     let alphabet = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
-    word.len() == 9
-        && word.as_bytes()[4] == b'-'
-        && word.replace('-', "").len() == 8
-        && word.replace('-', "").chars().all(alphabet)
+    let all: Vec<_> = word.split('-').collect();
+    all.len() == groups && all.iter().all(|group| group.len() == 4 && group.chars().all(alphabet))
 }

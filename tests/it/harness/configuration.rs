@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) top: String,
     /// Lines for `[agency]`.
     pub(crate) agency: String,
+    /// Lines for `[operator]`, instead of the one that lets in the user of the test.
+    pub(crate) operator: String,
     /// Lines for `[mail]`.
     pub(crate) mail: String,
     /// Lines for `[policy]`.
@@ -38,6 +40,7 @@ impl Default for Settings {
             certified_by: tallyd::http::tls::EXAMPLE_ORGANISATION,
             top: String::new(),
             agency: String::new(),
+            operator: String::new(),
             mail: String::new(),
             policy: String::new(),
             sender: String::new(),
@@ -98,9 +101,10 @@ impl Settings {
     pub(super) fn text(&self, directory: &Path, ports: &Ports, relay: u16) -> String {
         let dir = directory.display();
         let Ports { intake, pickup_test, pickup_production, gateway, metrics } = ports;
-        let user = rustix::process::getuid().as_raw();
+        let own = format!("users = [{}]", rustix::process::getuid().as_raw());
         let security = if self.start_tls { "starttls" } else { "tls" };
-        let Self { top, agency, mail, policy, sender, end, .. } = self;
+        let Self { top, agency, operator, mail, policy, sender, end, .. } = self;
+        let operator = if operator.is_empty() { &own } else { operator };
         let door = |port: &u16, ca: &str| {
             format!(
                 "listen = \"127.0.0.1:{port}\"\ncertificate = \"{dir}/tls/server.pem\"\nkey = \"{dir}/keys/server\"\n\
@@ -167,7 +171,7 @@ san_dns = "gateway.exempel.se"
 
 [operator]
 socket = "{dir}/run/operator.sock"
-users = [{user}]
+{operator}
 
 [metrics]
 listen = "127.0.0.1:{metrics}"

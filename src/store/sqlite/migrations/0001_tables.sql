@@ -154,6 +154,22 @@ CREATE INDEX notice_of_application ON notice (application, state);
 CREATE INDEX notice_to_send ON notice (not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX notice_in_state ON notice (state);
 
+-- What waits for a second person, or did. The id is a digest of the content.
+CREATE TABLE request (
+  number       INTEGER PRIMARY KEY,
+  id           TEXT NOT NULL UNIQUE,
+  application  TEXT REFERENCES client (application),
+  content      TEXT NOT NULL,
+  state        TEXT NOT NULL,
+  own_attempts INTEGER NOT NULL,
+  reports      TEXT NOT NULL,
+  expires      INTEGER,
+  next_report  INTEGER
+) STRICT;
+CREATE INDEX request_waiting ON request (expires) WHERE expires IS NOT NULL;
+CREATE INDEX request_waiting_about ON request (application) WHERE expires IS NOT NULL;
+CREATE INDEX request_to_report ON request (next_report) WHERE next_report IS NOT NULL;
+
 CREATE TABLE event (
   source       TEXT NOT NULL,
   id           TEXT NOT NULL,

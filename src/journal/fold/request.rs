@@ -1,0 +1,154 @@
+//! What facts about requests do. Here stands, for the writer and the auditor alike, that nobody is his own second person,
+//! that what has expired is over, and that what is carried out is what was asked.
+
+use super::{Applied, Fit, counted};
+use crate::domain::ids::NoticeId;
+use crate::domain::issuance::Replacement;
+use crate::domain::request::{Content, Governed, News, Person, Report, Request, RequestState};
+use crate::journal::fact::{Ordered, Reported, RequestContested, RequestMade, RequestReported};
+use crate::journal::request_id;
+use crate::journal::subject::Subject;
+
+impl Applied<'_> {
+    pub(super) fn make_request(&mut self, data: &RequestMade) -> Fit {
+        let Subject::Request { request: id, application } = &self.entry.subject else {
+            return Err("a request without an id");
+        };
+        if self.slice.request.is_some() {
+            return Err("a request is made twice");
+        }
+        let by = self.operator()?;
+        if application.is_some() {
+            self.client()?;
+        }
+        let content = Content {
+            application: application.clone(),
+            asked: data.asked.clone(),
+            by,
+            reason: data.reason.clone(),
+            case: data.case.clone(),
+            made: self.entry.time,
+            expires: data.expires,
+            nonce: data.nonce,
+        };
+        if request_id(&content) != *id {
+            return Err("the id of a request is not that of its content");
+        }
+        if content.expires <= content.made {
+            return Err("a request has expired when it is made");
+        }
+        let mut request =
+            Request { id: *id, content, state: RequestState::Waiting, own_attempts: 0, reports: Default::default() };
+        self.report(&mut request, data.report, News::Made);
+        self.slice.request = Some(request);
+        Ok(())
+    }
+
+    /// The one who decides is somebody else, and in time.
+    pub(super) fn decide_request(
+        &mut self,
+        report: Option<NoticeId>,
+        news: News,
+        state: impl FnOnce(Person) -> RequestState,
+    ) -> Fit {
+        let (by, now) = (self.operator()?, self.entry.time);
+        let request = self.request()?;
+        if !request.waits(now) {
+            return Err("a request is decided that does not wait");
+        }
+        if by.may_be(&request.content.by) {
+            return Err("a request is decided by whoever made it");
+        }
+        self.close_request(report, news, state(by))
+    }
+
+    pub(super) fn expire_request(&mut self, report: Option<NoticeId>) -> Fit {
+        let at = self.entry.time;
+        if self.request()?.deadline().is_none_or(|deadline| at < deadline) {
+            return Err("a request expires before its time");
+        }
+        self.close_request(report, News::Expired, RequestState::Expired { at })
+    }
+
+    pub(super) fn contest_request(&mut self, data: &RequestContested) -> Fit {
+        let by = self.operator()?;
+        let request = self.request()?;
+        if request.state != RequestState::Waiting || !by.may_be(&request.content.by) {
+            return Err("a request is contested by somebody who could decide it");
+        }
+        counted(&mut request.own_attempts, data.count)
+    }
+
+    pub(super) fn report_request(&mut self, data: &RequestReported) -> Fit {
+        let request = self.request()?;
+        let report = request.reports.get_mut(&data.report).ok_or("the report does not exist")?;
+        match data.outcome {
+            Reported::Accepted {} | Reported::Dropped {} => drop(request.reports.remove(&data.report)),
+            Reported::Deferred { attempts, not_before } => {
+                counted(&mut report.attempts, attempts)?;
+                report.not_before = not_before;
+            }
+        }
+        Ok(())
+    }
+
+    /// An order that took a second person is the one that was approved, and is given at once and once.
+    pub(super) fn spend_request(&mut self, data: &Ordered, commands: &[Governed]) -> Fit {
+        let Some(id) = data.request else { return Ok(()) };
+        let (now, actor, about) = (self.entry.time, self.entry.actor.person(), self.entry.subject.application());
+        let request = self.slice.request.as_mut().filter(|request| request.id == id).ok_or(NO_REQUEST)?;
+        let Content { application, asked, reason, case, .. } = &request.content;
+        let same = application.as_ref() == about && *reason == data.reason && *case == data.case;
+        if !same || !commands.contains(&asked.command()) || data.event.is_some() {
+            return Err("an order is not the one that was approved");
+        }
+        match &mut request.state {
+            RequestState::Approved { by, at, spent } if !*spent && *at == now && Some(&*by) == actor.as_ref() => {
+                *spent = true;
+                Ok(())
+            }
+            RequestState::Approved { .. }
+            | RequestState::Waiting
+            | RequestState::Denied { .. }
+            | RequestState::Expired { .. }
+            | RequestState::Failed { .. } => Err("an order rests on a request that does not carry it"),
+        }
+    }
+
+    /// Where an order rests on a request, the old credential fares as was approved.
+    pub(super) fn replaces_as_approved(&self, replaces: Replacement) -> Fit {
+        let approved = self.slice.request.as_ref().and_then(|request| request.content.asked.replaces());
+        if approved.is_none_or(|approved| approved == replaces) {
+            Ok(())
+        } else {
+            Err("an order is not the one that was approved")
+        }
+    }
+
+    fn close_request(&mut self, report: Option<NoticeId>, news: News, state: RequestState) -> Fit {
+        let mut request = self.request()?.clone();
+        if request.state != RequestState::Waiting {
+            return Err("a request is closed twice");
+        }
+        request.state = state;
+        self.report(&mut request, report, news);
+        self.slice.request = Some(request);
+        Ok(())
+    }
+
+    fn report(&self, request: &mut Request, id: Option<NoticeId>, news: News) {
+        let report = Report { news, attempts: 0, not_before: self.entry.time };
+        request.reports.extend(id.map(|id| (id, report)));
+    }
+
+    fn request(&mut self) -> Result<&mut Request, &'static str> {
+        let named = self.entry.subject.request();
+        self.slice.request.as_mut().filter(|request| Some(request.id) == named).ok_or(NO_REQUEST)
+    }
+
+    fn operator(&self) -> Result<Person, &'static str> {
+        self.entry.actor.person().filter(|person| !person.is_nobody()).ok_or("a request is in the hands of nobody")
+    }
+}
+
+const NO_REQUEST: &str = "the request does not exist";

@@ -1,0 +1,79 @@
+//! The law of four eyes, held against the whole trail: an operator's order that takes a second person, by the rules that
+//! the service was last started under, has one.
+//!
+//! Whoever takes the rule out of the configuration to act alone leaves the start without it on record.
+
+use std::collections::BTreeSet;
+
+use super::{Fit, issuance_of};
+use crate::domain::ids::IssuanceId;
+use crate::domain::request::{Asked, Governed, RequestId};
+use crate::journal::actor::Actor;
+use crate::journal::entry::Entry;
+use crate::journal::fact::{Fact, IssuanceOpened, Ordered};
+
+const ALONE: &str = "an operator carries out alone what takes a second person";
+
+/// What is known at one place of the trail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct FourEyes {
+    /// The commands that take a second person.
+    commands: BTreeSet<Governed>,
+    /// The last order of a re-issue: what it orders stands in the entry that opens it.
+    reissue: Option<Reissue>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reissue {
+    issuance: IssuanceId,
+    request: Option<RequestId>,
+    /// Whether an operator gave it, and nobody else had a say.
+    alone: bool,
+}
+
+impl FourEyes {
+    pub(super) fn fits(&self, entry: &Entry) -> Fit {
+        let governed = if let Fact::RevocationOrdered(data) = &entry.fact {
+            is_alone(entry, data).then_some(Governed::Revoke)
+        } else if let Fact::IssuanceOpened(data) = &entry.fact {
+            self.opened_alone(entry, data)
+        } else {
+            None
+        };
+        if governed.is_some_and(|command| self.commands.contains(&command)) { Err(ALONE) } else { Ok(()) }
+    }
+
+    /// The request that an order, or its opening, rests on.
+    pub(super) fn request_of(&self, entry: &Entry) -> Option<RequestId> {
+        if let Fact::ReissueOrdered(data) | Fact::RevocationOrdered(data) = &entry.fact {
+            return data.request;
+        }
+        let opened = matches!(entry.fact, Fact::IssuanceOpened(_));
+        self.last_reissue(entry).filter(|_| opened)?.request
+    }
+
+    /// After the entry was applied.
+    pub(super) fn follow(&mut self, entry: &Entry) {
+        if let Fact::ServiceStarted(data) = &entry.fact {
+            self.commands.clone_from(&data.four_eyes);
+        }
+        if let (Fact::ReissueOrdered(data), Some(issuance)) = (&entry.fact, issuance_of(&entry.subject)) {
+            let alone = is_alone(entry, data);
+            self.reissue = Some(Reissue { issuance, request: data.request, alone });
+        }
+    }
+
+    fn last_reissue(&self, entry: &Entry) -> Option<&Reissue> {
+        self.reissue.as_ref().filter(|last| Some(last.issuance) == issuance_of(&entry.subject))
+    }
+
+    fn opened_alone(&self, entry: &Entry, data: &IssuanceOpened) -> Option<Governed> {
+        self.last_reissue(entry).filter(|last| last.alone && data.campaign.is_none())?;
+        Asked::reissue(data.replaces).map(|asked| asked.command())
+    }
+}
+
+/// Case systems have their own second person, and whoever posts an event is one.
+fn is_alone(entry: &Entry, data: &Ordered) -> bool {
+    matches!(entry.actor, Actor::Operator { .. }) && data.request.is_none() && data.event.is_none()
+}
