@@ -99,13 +99,14 @@ impl Drop for Machine {
     }
 }
 
-/// `systemd-nspawn`, in a control group of its own: where a systemd runs here, it gives it one; elsewhere we do.
+/// `systemd-nspawn`, in a control group of its own: where a systemd runs here and can be asked, it gives it one; elsewhere
+/// we do.
 fn supervisor(root: &Path) -> Command {
     let mut words = vec!["systemd-nspawn".to_owned()];
     words.extend(["--quiet", "--register=no", "--console=pipe", "--boot"].map(str::to_owned));
     words.push(format!("--machine=tallyd-test-{}", std::process::id()));
     words.push(format!("--directory={}", root.display()));
-    if Path::new("/run/systemd/system").exists() {
+    if ["/run/systemd/system", "/run/dbus/system_bus_socket"].iter().all(|path| Path::new(path).exists()) {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         return command;
