@@ -39,10 +39,10 @@ pub struct Args {
     compromised: bool,
 
     #[command(flatten)]
-    all: all::All,
+    daemon: Daemon,
 
     #[command(flatten)]
-    daemon: Daemon,
+    all: all::All,
 }
 
 /// Orders it.
