@@ -81,6 +81,8 @@ pub enum CampaignRefusal {
     GraceTooLong,
     /// No client would be re-issued.
     NothingMatches,
+    /// The agency asks for a case number with re-issues of this kind.
+    CaseRequired,
     /// The agency asks for a second person with re-issues of this kind.
     SecondPersonRequired,
     /// It has ended.
@@ -109,6 +111,9 @@ impl Command for OpenCampaign {
 
     fn decide(&self, _state: &Loaded, _now: Timestamp) -> Result<Decision<()>, CampaignRefusal> {
         let single = Asked::reissue(self.order.replaces).map(|asked| asked.command());
+        if self.order.case.is_none() && single.is_some_and(|command| self.policy.case_required.contains(&command)) {
+            return Err(CampaignRefusal::CaseRequired);
+        }
         if single.is_some_and(|command| self.policy.four_eyes.contains(&command)) {
             return Err(CampaignRefusal::SecondPersonRequired);
         }

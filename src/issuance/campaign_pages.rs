@@ -151,6 +151,7 @@ impl Desk {
                     }
                     CampaignRefusal::Unknown
                     | CampaignRefusal::GraceTooLong
+                    | CampaignRefusal::CaseRequired
                     | CampaignRefusal::SecondPersonRequired
                     | CampaignRefusal::NothingMatches => {
                         return Err(DeskError::Refused(refusal));

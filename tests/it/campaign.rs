@@ -317,3 +317,18 @@ fn what_cannot_be_meant_is_refused_and_nothing_is_opened() {
     assert_eq!(too_long.code(), "grace-too-long");
     assert_eq!(harness.entries("campaign.opened").len(), 0);
 }
+
+#[test]
+fn what_one_client_takes_a_case_or_a_second_person_for_all_do_not_go_without() {
+    let user = rustix::process::getuid().as_raw();
+    let rules = "case_required = [\"reissue\"]\nfour_eyes = [\"reissue-compromised\"]";
+    let (harness, _) = agency(2, |settings| settings.operator = format!("users = [{user}, \"daemon\"]\n{rules}"));
+    let all = ["reissue", "--all", "--reason", "r", "--yes"];
+    let without = harness.run(&all).expect_exit(1);
+    assert!(without.err.contains("asks for a case number"), "{}", without.err);
+    let alone = harness.run(&[&all[..], &["--compromised", "--case", "C-1"]].concat()).expect_exit(1);
+    assert!(alone.err.contains("asks for a second person"), "{}", alone.err);
+    assert_eq!(harness.entries("campaign.opened").len(), 0);
+    harness.run(&[&all[..], &["--case", "C-1"]].concat()).expect_exit(0);
+    assert_eq!(ordered_by_campaigns(&harness).len(), 2);
+}

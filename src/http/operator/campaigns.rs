@@ -182,6 +182,7 @@ fn refused(refusal: CampaignRefusal) -> Problem {
         CampaignRefusal::NothingMatches => {
             Problem::conflict("nothing-matches", "No client would be re-issued: none matches, or all are left alone.")
         }
+        CampaignRefusal::CaseRequired => super::asked::case_required(),
         CampaignRefusal::SecondPersonRequired => super::asked::second_person_required(),
         CampaignRefusal::Over => Problem::conflict("campaign-over", "The campaign has ended."),
         // What becomes of single clients is an answer, not a refusal of the request.
