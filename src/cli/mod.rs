@@ -11,6 +11,7 @@ pub mod campaigns;
 pub mod certs;
 pub mod check;
 pub mod combine;
+pub mod contacts;
 pub mod demo;
 pub mod deny;
 pub mod init;
@@ -87,6 +88,9 @@ enum Command {
     Approve(approve::Args),
     /// As the second person: close a request, so that nothing is carried out.
     Deny(deny::Args),
+    /// List, add, change and erase a client's contacts.
+    #[command(subcommand)]
+    Contacts(contacts::Contacts),
     /// Look into the journal.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -139,6 +143,7 @@ pub fn run() -> ExitCode {
         Command::Requests(args) => requests::run(args, &cli.config, &mut output),
         Command::Approve(args) => approve::run(args, &cli.config, &mut output),
         Command::Deny(args) => deny::run(args, &cli.config, &mut output),
+        Command::Contacts(args) => contacts::run(args, &cli.config, &mut output),
         Command::Audit(args) => audit::run(args, &cli.config, &mut output),
         Command::Certs(args) => write_certs(args, &mut output),
         Command::Pickup(args) => pickup::run(args, &mut output),

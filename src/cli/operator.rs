@@ -102,6 +102,23 @@ fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
         "unknown-request" => failure.hint("tallyd requests shows what waits"),
         "not-a-person" => failure.hint("come from an account of your own that [operator] of the configuration names"),
         "nothing-to-revoke" => failure.hint("tallyd show tells what there is"),
+        "unknown-contact" | "contact-ambiguous" => {
+            failure.hint("tallyd contacts list shows every contact of the client with its whole id")
+        }
+        "technical-contact-erased" => failure.hint(
+            "tallyd reissue CLIENT --contact - names another one and orders new keys",
+        ),
+        "contact-exists" | "contact-unchanged" => failure.hint("tallyd contacts list shows the contacts as they are"),
+        "technical-contact-exists" => {
+            failure.hint("tallyd contacts change CLIENT technical --email - puts another address in its place")
+        }
+        "delivery-on-its-way" => failure.hint(
+            "tallyd reissue CLIENT --contact - takes the delivery back, changes the address and orders new keys, so that \
+             no part is sent twice; or wait until the delivery is confirmed",
+        ),
+        "too-many-contacts" => failure.hint("erase one that is not needed any more: tallyd contacts forget"),
+        "too-many-replaced" => failure.hint("see that mails go out (the daemon's log), or erase one: tallyd contacts forget"),
+        "client-over" => failure.hint("tallyd reissue CLIENT --contact - orders new keys and names who gets part 1"),
         _ => failure,
     }
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::contacts::{address, warn};
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
 use super::requests::is_put_off;
+use crate::domain::contact::Language;
 use crate::domain::duration::{parse_duration, spelled};
 use crate::http::client::Question;
 
@@ -37,6 +39,15 @@ pub struct Args {
     /// The secret has become known: the old credential dies before this command returns.
     #[arg(long)]
     compromised: bool,
+
+    /// Another address for the technical contact: part 1 of the new keys goes there. `-` reads it from standard input,
+    /// so that it stands neither in the list of processes nor in the shell's history.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "all")]
+    contact: Option<String>,
+
+    /// The language of that address [default: as before].
+    #[arg(long, value_name = "sv|en", requires = "contact")]
+    language: Option<Language>,
 
     #[command(flatten)]
     daemon: Daemon,
@@ -66,16 +77,26 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     if let Some(grace) = args.grace {
         order["grace_seconds"] = json!(grace.as_secs());
     }
+    if let Some(contact) = &args.contact {
+        order["contact"] = json!(address(contact, output)?);
+    }
+    if let Some(language) = args.language {
+        order["language"] = json!(language);
+    }
     let question = Question::post("/v1/reissues", "application/json", order.to_string());
     let answer = args.daemon.ask_json(config, "re-issue", client, question)?;
     if is_put_off(&answer, output) {
         return Ok(Exit::Done);
     }
+    warn(&answer, output);
     match output.reader() {
         Reader::Programs => output.json(&answer),
         Reader::People => {
             output.data(text(&answer, "/issuance_id"));
             output.say(fate(&answer));
+            if args.contact.is_some() {
+                output.say("Part 1 goes to the new address. All contacts are told. So is the address before, unless it was erased, and then it is.");
+            }
         }
     }
     Ok(Exit::Done)

@@ -31,6 +31,11 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     output.data(facts(&client));
+    if text(&client, "/order/cause") == "contact-erased" {
+        output.say(format_args!(
+            "The technical contact was erased: tallyd reissue {application} --contact - names a new one and orders new keys."
+        ));
+    }
     output.data("");
     let headings = ["version", "reference", "state", "generated", "pick up until", "fetched"];
     let versions = client.pointer("/versions").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -94,6 +99,7 @@ fn facts(client: &Value) -> String {
         ("apis", apis.collect::<Vec<_>>().join(", ")),
         ("agreement", agreement(client)),
         ("granted", list("/granted_applications")),
+        ("contacts", contacts(client)),
         ("keys", keys.join("\n              ")),
         ("order", format!("{order}, attempts {}", text(client, "/order/attempts"))),
         ("campaign", text(client, "/order/campaign_id")),
@@ -114,6 +120,17 @@ pub(super) fn verifying(client: &Value) -> String {
         .collect();
     verifying.sort();
     if verifying.is_empty() { "none".to_owned() } else { verifying.join(", ") }
+}
+
+/// `technical (sv), administrative (en, erased)`. Their addresses are for `tallyd contacts list`.
+fn contacts(client: &Value) -> String {
+    let contacts = client.pointer("/contacts").and_then(Value::as_array).cloned().unwrap_or_default();
+    let contact = |contact: &Value| {
+        let (language, state) = (text(contact, "/language"), text(contact, "/state"));
+        let state = if state == "current" { String::new() } else { format!(", {state}") };
+        format!("{} ({language}{state})", text(contact, "/role"))
+    };
+    contacts.iter().map(contact).collect::<Vec<_>>().join(", ")
 }
 
 /// `AVT-1, signed until …`; only the id where the client does not rest on it.

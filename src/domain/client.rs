@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::agreement::{Agreed, AgreementKey};
-use super::contact::{ContactReference, Role};
+use super::contact::ContactReference;
+use super::contacts::Contacts;
 use super::credential::{Credential, CredentialState};
 use super::digest::SpkiPin;
 use super::ending::End;
@@ -31,7 +32,7 @@ pub struct Client {
     /// Label → public id. The ids stay over all versions.
     pub keys: BTreeMap<Label, ClientId>,
     /// Whom to tell.
-    pub contacts: Vec<ContactReference>,
+    pub contacts: Contacts,
     /// The agreement that its approval named.
     pub agreement: Option<AgreementId>,
     /// Whether it rests on that agreement: waits for it, and ends with it. As the agency's rules were when it was
@@ -78,14 +79,20 @@ impl Client {
         })
     }
 
-    /// The one contact that mail shares go to.
+    /// The one contact that mail shares go to, unless it is erased.
     pub fn technical_contact(&self) -> Option<&ContactReference> {
-        self.contacts.iter().find(|contact| contact.role == Role::Technical)
+        self.contacts.technical()
     }
 
     /// Whether the client has, or is about to have, a credential that verifies.
     pub fn is_live(&self) -> bool {
         self.issuance.state.is_open() || self.credentials.values().any(|c| !c.state.is_final())
+    }
+
+    /// Whether it is over: nothing verifies, nothing is under way, and no order is parked.
+    pub fn is_over(&self) -> bool {
+        let parked = matches!(self.issuance.state, IssuanceState::Failed { .. });
+        !parked && !self.is_live()
     }
 
     /// The agreement that it rests on.

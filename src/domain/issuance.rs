@@ -102,6 +102,8 @@ pub enum FailCause {
     Bounced,
     /// Too many wrong proofs.
     ProofsSpent,
+    /// The technical contact was erased: somebody must say where part 1 is to go.
+    ContactErased,
 }
 
 words_of!(FailCause {
@@ -110,6 +112,7 @@ words_of!(FailCause {
     Unclaimed => "unclaimed",
     Bounced => "bounced",
     ProofsSpent => "proofs-spent",
+    ContactErased => "contact-erased",
 });
 
 /// Why an issuance was called off.

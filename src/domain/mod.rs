@@ -8,6 +8,7 @@ pub mod approval;
 pub mod campaign;
 pub mod client;
 pub mod contact;
+pub mod contacts;
 pub mod credential;
 pub mod digest;
 pub mod duration;

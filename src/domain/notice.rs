@@ -14,8 +14,8 @@ pub struct Notice {
     pub what: NoticeKind,
     /// To whom.
     pub to: Addressee,
-    /// About which delivery.
-    pub reference: Reference,
+    /// About which delivery; none when it is about the client as a whole.
+    pub reference: Option<Reference>,
     /// Attempts so far.
     pub attempts: u32,
     /// Where it stands.
@@ -75,6 +75,10 @@ pub enum NoticeKind {
     Granted,
     /// The mail with part 1 came back, so the delivery is withdrawn; to the operators.
     Bounced,
+    /// A contact was added, replaced or erased; to those who are contacts now.
+    ContactsChanged,
+    /// Another took its place; to the contact that was replaced.
+    ContactReplaced,
 }
 
 words_of!(NoticeKind {
@@ -86,4 +90,6 @@ words_of!(NoticeKind {
     Ending => "ending",
     Granted => "granted",
     Bounced => "bounced",
+    ContactsChanged => "contacts-changed",
+    ContactReplaced => "contact-replaced",
 });

@@ -276,6 +276,8 @@ pub enum Obstacle {
     AgreementOver,
     /// The agency has come to ask for a case number, and the request has none.
     CaseRequired,
+    /// The technical contact was erased meanwhile.
+    ContactErased,
 }
 
 words_of!(Obstacle {
@@ -285,6 +287,7 @@ words_of!(Obstacle {
     AgreementAwaited => "agreement-awaited",
     AgreementOver => "agreement-over",
     CaseRequired => "case-required",
+    ContactErased => "contact-erased",
 });
 
 /// A mail about a request that the agency's operators are to get.

@@ -335,12 +335,19 @@ fn order_refused(refusal: OrderRefusal) -> Problem {
         OrderRefusal::CaseRequired | OrderRefusal::SecondPersonRequired | OrderRefusal::NotAPerson => {
             Problem::forbidden("operators-only", "This is for the agency's operators.")
         }
+        OrderRefusal::ContactErased => Problem::conflict("technical-contact-erased", CONTACT_ERASED),
+        // No event changes a contact.
+        OrderRefusal::Contact(_) => Problem::conflict("contact-refused", "The contact cannot be changed so."),
     }
 }
 
 /// Why a client that waits for its agreement gets no new credential.
 pub(super) const AGREEMENT_AWAITED: &str =
     "The client's first order waits for its agreement. When that is signed, the keys are issued by themselves.";
+
+/// Why a client without a technical contact gets no new credential.
+pub(super) const CONTACT_ERASED: &str =
+    "The technical contact was erased, so there is nobody to send part 1 to. An operator must name another one.";
 
 /// Why a client whose agreement is over gets no new credential.
 pub(super) const AGREEMENT_OVER: &str = "The agreement that the client rests on is over. Have it signed anew first.";

@@ -3,6 +3,7 @@
 
 mod asked;
 mod campaigns;
+mod contacts;
 mod look;
 mod orders;
 mod requests;
@@ -21,6 +22,7 @@ pub fn routes() -> Vec<Route<Service>> {
         orders::routes(),
         requests::routes(),
         campaigns::routes(),
+        contacts::routes(),
         returned::routes(),
         whose::routes(),
     ];

@@ -8,11 +8,13 @@ use serde::Serialize;
 use crate::domain::agreement::AgreementState;
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
+use crate::domain::contact::{ContactReference, EmailAddress, Language, Role};
+use crate::domain::contacts::Standing;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::Fingerprint;
 use crate::domain::ending::End;
 use crate::domain::ids::{
-    AgreementId, ApiCategory, ApiName, ApplicationId, CampaignId, ClientId, Environment, IssuanceId, Label,
+    AgreementId, ApiCategory, ApiName, ApplicationId, CampaignId, ClientId, ContactId, Environment, IssuanceId, Label,
 };
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::name::Name;
@@ -86,6 +88,8 @@ pub struct Registered {
     agreement: Option<Agreement>,
     /// Later cases that were granted to it.
     granted_applications: Vec<ApplicationId>,
+    /// Whom it tells, without their addresses.
+    contacts: Vec<Mailbox>,
     registered: Timestamp,
     order: Order,
     /// All versions, of this order and of earlier ones.
@@ -164,6 +168,26 @@ impl Owner {
             Party::Person(_) => None,
         };
         Self { number, name: organisation.map(|organisation| organisation.name) }
+    }
+}
+
+/// A contact of a client.
+#[derive(Debug, Serialize)]
+pub struct Mailbox {
+    contact_id: ContactId,
+    role: Role,
+    language: Language,
+    /// `current`, `erased`, or `replaced`: another has its place, and it is still to be told so.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<EmailAddress>,
+}
+
+impl Mailbox {
+    /// Of one contact, with its address where that is asked for and kept.
+    pub fn of(contact: &ContactReference, standing: Standing, email: Option<EmailAddress>) -> Self {
+        let ContactReference { id, address: _, role, language } = *contact;
+        Self { contact_id: id, role, language, state: standing.as_str(), email }
     }
 }
 
@@ -317,6 +341,7 @@ impl Registered {
             application_id: client.application,
             environment: client.environment,
             software: client.software,
+            contacts: client.contacts.all().map(|(contact, standing)| Mailbox::of(contact, standing, None)).collect(),
             granted_applications: client.cases.into_iter().collect(),
             apis: client.apis.into_iter().collect(),
             agreement_id: client.agreement,

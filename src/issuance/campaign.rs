@@ -164,6 +164,7 @@ impl Command for ReissueInCampaign {
             issuance: self.issuance,
             notices: &self.notices,
             campaign: Some(self.campaign),
+            contact: None,
         };
         let Decision { facts, enclosures, answer: _ } = opening.of(client);
         Ok(Decision { facts, enclosures, answer: self.issuance })

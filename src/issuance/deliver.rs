@@ -16,7 +16,7 @@ use super::retry::Setback;
 use super::settle::{Outcome, Settle};
 use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::credential::AbandonCause;
-use crate::domain::ids::{ApplicationId, Environment, IssuanceId, NoticeId};
+use crate::domain::ids::{ApplicationId, ContactId, Environment, IssuanceId, NoticeId};
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::domain::request::{News, Request, RequestId, RequestState};
 use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, RequestMail, Session, Verdict};
@@ -94,7 +94,8 @@ impl Courier {
             Ok(_) => return Done::with(Some(session)),
             Err(error) => return unread(session, &application, error),
         };
-        let attempt = Attempt { courier: self, application, issuance };
+        let to = addressee.client.contacts.technical().map(|contact| contact.id);
+        let attempt = Attempt { courier: self, application, issuance, to };
         // This is the task that sees plaintext: its stack is wiped at every pause.
         Scrubbed::new(attempt.run(session, addressee)).await
     }
@@ -133,7 +134,8 @@ impl Courier {
             }
             Addressee::Operators => self.letterhead.operators.clone()?,
         };
-        let of_notice = |credential: &&crate::domain::credential::Credential| credential.reference == notice.reference;
+        let of_notice =
+            |credential: &&crate::domain::credential::Credential| Some(credential.reference) == notice.reference;
         let client = &addressee.client;
         let credential = client.credentials.values().find(of_notice);
         let end = credential.filter(|credential| client.active() == Some(*credential));
@@ -259,6 +261,8 @@ struct Attempt<'a> {
     courier: &'a Courier,
     application: ApplicationId,
     issuance: IssuanceId,
+    /// The contact that the mail is for.
+    to: Option<ContactId>,
 }
 
 impl Attempt<'_> {
@@ -368,12 +372,14 @@ impl Attempt<'_> {
             // No random bytes: nothing more will be issued, and the next start clears this version up.
             return Done::with(session);
         };
-        let (application, issuance, notices) = (self.application.clone(), self.issuance, Arc::new(notices));
+        let (application, issuance, to, notices) =
+            (self.application.clone(), self.issuance, self.to, Arc::new(notices));
         let desk = Arc::clone(&self.courier.desk);
         let settle = move || Settle {
             application: application.clone(),
             issuance,
             version,
+            to,
             outcome,
             jitter: desk.jitter(),
             notices: Arc::clone(&notices),

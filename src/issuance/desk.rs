@@ -215,7 +215,8 @@ impl Desk {
     pub async fn reissue(&self, order: Order, replaces: Replacement) -> Result<Reissued, DeskError<OrderRefusal>> {
         let issuance = IssuanceId::new(self.clock.now(), &*self.random)?;
         let (notices, policy) = (self.notice_ids()?, Arc::clone(&self.policy));
-        let answer = self.submit(Reissue { order, replaces, issuance, notices, policy }).await?.into_answer();
+        let answer =
+            self.submit(Reissue { order, replaces, issuance, notices, contact: None, policy }).await?.into_answer();
         self.work.notify_one();
         Ok(answer)
     }

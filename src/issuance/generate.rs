@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::domain::client::Client;
 use crate::domain::credential::KeyDigests;
 use crate::domain::digest::SealedDigest;
-use crate::domain::ids::{ApplicationId, ClientId, IssuanceId, Label, MessageId};
+use crate::domain::ids::{ApplicationId, ClientId, ContactId, IssuanceId, Label, MessageId};
 use crate::domain::issuance::IssuanceState;
 use crate::domain::policy::Policy;
 use crate::domain::random::{Randomness, RandomnessFailed};
@@ -75,6 +75,7 @@ impl Bundle {
         let record = Generate {
             application: client.application.clone(),
             issuance: client.issuance.id,
+            to: client.contacts.technical().map(|contact| contact.id),
             version,
             reference,
             message_id: MessageId::new(now, random)?,
@@ -108,6 +109,8 @@ impl fmt::Debug for MailShares {
 pub struct Generate {
     application: ApplicationId,
     issuance: IssuanceId,
+    /// The contact that the relay was offered.
+    to: Option<ContactId>,
     version: u32,
     reference: Reference,
     message_id: MessageId,
@@ -131,7 +134,8 @@ pub struct Generated {
     pub window_ends: Timestamp,
 }
 
-/// The order changed while the relay was being asked: it was superseded, revoked, or another worker was faster.
+/// The order changed while the relay was being asked: it was superseded, revoked, another worker was faster, or the mail
+/// would go to an address that another has replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfTurn;
 
@@ -142,6 +146,7 @@ impl Generate {
     pub(super) fn for_tests(
         application: ApplicationId,
         issuance: IssuanceId,
+        to: Option<ContactId>,
         version: u32,
         reference: Reference,
         message_id: MessageId,
@@ -149,7 +154,7 @@ impl Generate {
         shares: Vec<SealedShare>,
         policy: Arc<Policy>,
     ) -> Self {
-        Self { application, issuance, version, reference, message_id, keys, shares, policy }
+        Self { application, issuance, to, version, reference, message_id, keys, shares, policy }
     }
 }
 
@@ -177,7 +182,10 @@ impl Command for Generate {
             | IssuanceState::Cancelled { .. } => false,
         };
         let next = client.last_version.checked_add(1) == Some(self.version);
+        let to = client.contacts.technical().map(|contact| contact.id);
         if !client.is_agreed(now)
+            || to.is_none()
+            || to != self.to
             || !due
             || !next
             || client.issuance.id != self.issuance

@@ -235,6 +235,7 @@ impl Agency {
             application,
             issuance: client.issuance.id,
             version,
+            to: client.contacts.technical().map(|contact| contact.id),
             outcome: Outcome::Accepted,
             jitter: 0,
             notices: Arc::new(desk.notice_ids().unwrap()),

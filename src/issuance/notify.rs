@@ -5,25 +5,23 @@ use std::sync::Arc;
 
 use crate::domain::client::Client;
 use crate::domain::contact::Role;
-use crate::domain::ids::{ApplicationId, NoticeId};
-use crate::domain::notice::{NoticeKind, NoticeState};
+use crate::domain::contacts::{CONTACTS_MAX, Contacts, Standing};
+use crate::domain::ids::{ApplicationId, ContactId, NoticeId};
+use crate::domain::notice::{Addressee, Notice, NoticeKind, NoticeState};
 use crate::domain::policy::Policy;
 use crate::domain::random::{Randomness, RandomnessFailed};
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
-use crate::journal::fact::{Fact, NoticeDeferred, NoticeDone, NoticeQueued};
+use crate::journal::fact::{ContactErased, Fact, NoticeDeferred, NoticeDone, NoticeQueued};
 use crate::journal::subject::Subject;
 use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
 
-/// The most contacts that an approval may name.
-pub const CONTACTS_MAX: usize = 16;
-
 /// Ids for the notices of one decision, drawn beforehand because a decision draws nothing.
 #[derive(Clone)]
-pub struct NoticeIds([NoticeId; CONTACTS_MAX + 1]);
+pub struct NoticeIds([NoticeId; CONTACTS_MAX + 2]);
 
 impl NoticeIds {
-    /// For a decision that tells every contact and the operators of one thing.
+    /// For a decision that tells every contact, the operators, and one contact that was replaced, of one thing.
     pub fn draw(now: Timestamp, random: &dyn Randomness) -> Result<Self, RandomnessFailed> {
         NoticeId::several(now, random).map(Self)
     }
@@ -61,10 +59,31 @@ pub(super) fn notices_to(
     };
     let mut ids = ids.0.iter().copied();
     let operators = ids.next().filter(|_| tells_operators);
-    let contacts = client.contacts.iter().filter(|contact| is_told(contact.role)).map(|contact| contact.id);
+    let contacts = client.contacts.told().filter(|contact| is_told(contact.role)).map(|contact| contact.id);
     let notices: BTreeMap<_, _> = ids.zip(contacts).collect();
     let anybody = !notices.is_empty() || operators.is_some();
     anybody.then(|| (credential.clone(), Fact::NoticeQueued(NoticeQueued { what, notices, operators })))
+}
+
+/// The entries that tell of a change of contacts: to those who are contacts after it and to the operators, and to the
+/// one who was replaced by it.
+pub(super) fn told_of_contacts(
+    client: &Client,
+    after: &Contacts,
+    replaced: Option<ContactId>,
+    ids: &NoticeIds,
+    policy: &Policy,
+) -> Vec<(Subject, Fact)> {
+    let mut ids = ids.0.iter().copied();
+    let operators = ids.next().filter(|_| policy.tells_operators);
+    let goodbye: BTreeMap<_, _> = ids.next().into_iter().zip(replaced).collect();
+    let notices: BTreeMap<_, _> = ids.zip(after.told().map(|contact| contact.id)).collect();
+    let told = [
+        NoticeQueued { what: NoticeKind::ContactsChanged, notices, operators },
+        NoticeQueued { what: NoticeKind::ContactReplaced, notices: goodbye, operators: None },
+    ];
+    let to_somebody = told.into_iter().filter(|told| !told.notices.is_empty() || told.operators.is_some());
+    to_somebody.map(|told| (Subject::of_client(client), Fact::ContactsTold(told))).collect()
 }
 
 /// How an attempt to mail a notice ended.
@@ -129,6 +148,24 @@ impl Command for SettleNotice {
                 Fact::NoticeDeferred(NoticeDeferred { notice: self.notice, attempts, not_before })
             }
         };
-        Ok(Decision { facts: vec![(Subject::of_client(client), fact)], enclosures: Vec::new(), answer: () })
+        let over = !matches!(fact, Fact::NoticeDeferred(_));
+        let mut facts = vec![(Subject::of_client(client), fact)];
+        if over {
+            facts.extend(self.last_word(client, notice.to));
+        }
+        Ok(Decision { facts, enclosures: Vec::new(), answer: () })
+    }
+}
+
+impl SettleNotice {
+    /// The address of a contact that was replaced is kept only while something is to be mailed to it.
+    fn last_word(&self, client: &Client, to: Addressee) -> Option<(Subject, Fact)> {
+        let Addressee::Contact(contact) = to else { return None };
+        let replaced = client.contacts.find(contact).is_some_and(|(_, standing)| standing == Standing::Replaced);
+        let waits = |other: &Notice| {
+            other.id != self.notice && other.to == to && matches!(other.state, NoticeState::Queued { .. })
+        };
+        let erased = replaced && !client.notices.values().any(waits);
+        erased.then(|| (Subject::of_client(client), Fact::ContactErased(ContactErased { contact })))
     }
 }

@@ -13,6 +13,7 @@ use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EventIdentity, 
 use crate::journal::subject::Subject;
 use crate::store::contract::{Find, Scope};
 
+use super::contacts::ContactRefusal;
 use super::notify::{NoticeIds, Told, notices_to};
 use super::request::Seconded;
 
@@ -52,6 +53,10 @@ pub enum OrderRefusal {
     SecondPersonRequired,
     /// The kernel cannot say who orders what needs a second person.
     NotAPerson,
+    /// The technical contact was erased: nobody is there to send part 1 to.
+    ContactErased,
+    /// The contact cannot be changed as the order says.
+    Contact(ContactRefusal),
 }
 
 impl Order {

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use super::approve::{EventAnswer, seen_before};
+use super::contacts::{ContactRefusal, NewAddress, Replaced};
 use super::notify::{NoticeIds, Told};
 use super::order::{Order, OrderRefusal, end_all, withdraw};
 use crate::domain::client::Client;
+use crate::domain::contact::Language;
+use crate::domain::contacts::ContactMisfit;
 use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::ids::{CampaignId, IssuanceId};
 use crate::domain::issuance::{CancelCause, IssuanceState, Replacement};
@@ -28,8 +31,20 @@ pub struct Reissue {
     pub issuance: IssuanceId,
     /// Ids for the notices.
     pub notices: NoticeIds,
+    /// Another address for the technical contact, when that is what was wrong.
+    pub contact: Option<NewTechnical>,
     /// The agency's numbers.
     pub policy: Arc<Policy>,
+}
+
+/// Another address for the technical contact, with the ids of the notices that tell of it.
+pub struct NewTechnical {
+    /// The address.
+    pub address: NewAddress,
+    /// Its language; the one before it when none is given.
+    pub language: Option<Language>,
+    /// Ids for the notices.
+    pub notices: NoticeIds,
 }
 
 /// What a re-issue began.
@@ -82,14 +97,27 @@ impl Command for Reissue {
         if !client.is_agreed(now) {
             return Err(OrderRefusal::AgreementOver);
         }
+        let replaced = match &self.contact {
+            None => client.contacts.technical().map(|_| None).ok_or(OrderRefusal::ContactErased)?,
+            Some(new) => Some(new.decide(client, &self.policy).map_err(OrderRefusal::Contact)?),
+        };
+        let told = replaced.as_ref().zip(self.contact.as_ref());
         let opening = Opening {
             order: &self.order,
             replaces: self.replaces,
             issuance: self.issuance,
             notices: &self.notices,
             campaign: None,
+            contact: told.map(|(replaced, new)| (replaced, &new.notices, &*self.policy)),
         };
         Ok(opening.of(client))
+    }
+}
+
+impl NewTechnical {
+    fn decide(&self, client: &Client, policy: &Policy) -> Result<Replaced, ContactRefusal> {
+        let place = client.contacts.technical_place().ok_or(ContactMisfit::Unknown)?;
+        Replaced::by(client, place.id, &self.address, self.language, policy)
     }
 }
 
@@ -100,10 +128,13 @@ pub(super) struct Opening<'a> {
     pub(super) issuance: IssuanceId,
     pub(super) notices: &'a NoticeIds,
     pub(super) campaign: Option<CampaignId>,
+    /// Another address for the technical contact, and what it takes to tell of it.
+    pub(super) contact: Option<(&'a Replaced, &'a NoticeIds, &'a Policy)>,
 }
 
 impl Opening<'_> {
-    /// What it puts on record: whatever is under way makes room, and where it must, the old credential ends.
+    /// What it puts on record: whatever is under way makes room, and where it must, the old credential ends. A part that
+    /// is on its way is void before another address takes the place of the one that it went to.
     pub(super) fn of(&self, client: &Client) -> Decision<Reissued> {
         let subject = Subject::Issuance { application: client.application.clone(), issuance: self.issuance };
         let mut facts = vec![(subject.clone(), Fact::ReissueOrdered(self.order.ordered()))];
@@ -117,9 +148,16 @@ impl Opening<'_> {
         if old == OldFate::Ended {
             facts.extend(end_all(client, EndCause::Compromised, self.notices, Told::All));
         }
+        let mut enclosures = Vec::new();
+        let told = self.contact.map(|(replaced, notices, policy)| {
+            facts.push(replaced.fact(client, self.order));
+            enclosures.push(replaced.enclosure(client));
+            replaced.told(client, notices, policy)
+        });
         let opened = IssuanceOpened { replaces: self.replaces, campaign: self.campaign };
         facts.push((subject, Fact::IssuanceOpened(opened)));
+        facts.extend(told.into_iter().flatten());
         let accepted = EventAnswer::Accepted { issuance: self.issuance, application: client.application.clone() };
-        Decision { facts, enclosures: Vec::new(), answer: Reissued { event: accepted, old } }
+        Decision { facts, enclosures, answer: Reissued { event: accepted, old } }
     }
 }

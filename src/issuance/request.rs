@@ -138,7 +138,7 @@ impl CarryOut<'_> {
         let Some(replaces) = asked.replaces() else {
             return Ok(effect(Revoke { order, notices, policy }.decide(state, now)?, Effect::Revoked));
         };
-        let reissue = Reissue { order, replaces, issuance: self.drawn.issuance, notices, policy };
+        let reissue = Reissue { order, replaces, issuance: self.drawn.issuance, notices, contact: None, policy };
         Ok(effect(reissue.decide(state, now)?, Effect::Reissued))
     }
 }

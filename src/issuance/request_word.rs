@@ -171,8 +171,11 @@ fn obstacle(refusal: OrderRefusal) -> Result<Obstacle, WordRefusal> {
         OrderRefusal::AgreementAwaited => Ok(Obstacle::AgreementAwaited),
         OrderRefusal::AgreementOver => Ok(Obstacle::AgreementOver),
         OrderRefusal::CaseRequired => Ok(Obstacle::CaseRequired),
-        // Both were asked for before.
-        OrderRefusal::NotAPerson | OrderRefusal::SecondPersonRequired => Err(WordRefusal::NotAPerson),
+        OrderRefusal::ContactErased => Ok(Obstacle::ContactErased),
+        // The first two were asked for before, and no request names a contact.
+        OrderRefusal::NotAPerson | OrderRefusal::SecondPersonRequired | OrderRefusal::Contact(_) => {
+            Err(WordRefusal::NotAPerson)
+        }
     }
 }
 

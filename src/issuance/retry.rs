@@ -27,6 +27,7 @@ pub(super) fn after_setback(
 ) -> (Subject, Fact) {
     let failed = |cause| Fact::IssuanceFailed(IssuanceFailed { cause });
     let fact = match setback {
+        _ if client.contacts.technical().is_none() => failed(FailCause::ContactErased),
         Setback::Permanent => failed(FailCause::MailRefused),
         Setback::Passing if attempts >= policy.attempts_max => failed(FailCause::AttemptsSpent),
         Setback::Passing => {

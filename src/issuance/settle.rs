@@ -6,7 +6,7 @@ use super::notify::{NoticeIds, Told, notices_to};
 use super::retry::{Setback, after_setback};
 use crate::domain::client::Client;
 use crate::domain::credential::{AbandonCause, CredentialState};
-use crate::domain::ids::{ApplicationId, IssuanceId};
+use crate::domain::ids::{ApplicationId, ContactId, IssuanceId};
 use crate::domain::issuance::IssuanceState;
 use crate::domain::notice::NoticeKind;
 use crate::domain::policy::Policy;
@@ -35,6 +35,8 @@ pub struct Settle {
     pub issuance: IssuanceId,
     /// The version that was made, if one was.
     pub version: Option<u32>,
+    /// The contact that the mail was for; none when there was none.
+    pub to: Option<ContactId>,
     /// How it ended.
     pub outcome: Outcome,
     /// Spreads the next attempt.
@@ -70,7 +72,10 @@ impl Command for Settle {
         let facts = match self.outcome {
             Outcome::Accepted => self.mailed(client)?,
             Outcome::NoVersion(setback) => {
-                if !matches!(client.issuance.state, IssuanceState::Queued { .. }) {
+                let to = client.contacts.technical().map(|contact| contact.id);
+                // What the relay said of one address says nothing of the one that has taken its place since.
+                let replaced = to.is_some() && to != self.to;
+                if replaced || !matches!(client.issuance.state, IssuanceState::Queued { .. }) {
                     return Err(Overtaken);
                 }
                 let attempts = client.issuance.attempts.saturating_add(1);

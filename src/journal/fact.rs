@@ -79,6 +79,24 @@ pub enum Fact {
     /// An attempt to tell the agency's operators of a request is over.
     #[serde(rename = "request.reported")]
     RequestReported(RequestReported),
+    /// A contact was added.
+    #[serde(rename = "contact.added")]
+    ContactAdded(ContactAdded),
+    /// Another contact took the place of one whose address was wrong, had changed or was erased.
+    #[serde(rename = "contact.replaced")]
+    ContactReplaced(ContactReplaced),
+    /// A contact is written to in another language.
+    #[serde(rename = "contact.language-changed")]
+    ContactLanguageChanged(ContactLanguageChanged),
+    /// A contact's address was erased because somebody asked for it.
+    #[serde(rename = "contact.forgotten")]
+    ContactForgotten(ContactForgotten),
+    /// The address of a contact that was replaced was erased after it had been told.
+    #[serde(rename = "contact.erased")]
+    ContactErased(ContactErased),
+    /// Notices about a change of contacts are to be mailed.
+    #[serde(rename = "contacts.told")]
+    ContactsTold(NoticeQueued),
     /// An order was opened and queued.
     #[serde(rename = "issuance.opened")]
     IssuanceOpened(IssuanceOpened),
@@ -174,6 +192,12 @@ impl Fact {
             | Self::GrantAdded(_)
             | Self::AgreementFollowed(_)
             | Self::RevocationOrdered(_)
+            | Self::ContactAdded(_)
+            | Self::ContactReplaced(_)
+            | Self::ContactLanguageChanged(_)
+            | Self::ContactForgotten(_)
+            | Self::ContactErased(_)
+            | Self::ContactsTold(_)
             | Self::NoticeAccepted(_)
             | Self::NoticeDeferred(_)
             | Self::NoticeDropped(_) => matches!(subject, Subject::Application { .. }),

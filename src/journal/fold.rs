@@ -4,12 +4,14 @@
 //! before it is a misfit, and never half applied.
 
 mod campaigns;
+mod contacts;
 mod notices;
 mod request;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::contacts::Erasure;
 use super::entry::Entry;
 use super::fact::{
     ApprovalAccepted, CredentialActivated, CredentialGenerated, EventIdentity, Fact, IssuanceOpened, IssuanceQueued,
@@ -19,6 +21,7 @@ use super::subject::Subject;
 use crate::domain::agreement::{Agreement, AgreementState};
 use crate::domain::campaign::Campaign;
 use crate::domain::client::Client;
+use crate::domain::contacts::Contacts;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::digest::BodyDigest;
 use crate::domain::ids::{ApplicationId, EventKey, IssuanceId};
@@ -146,6 +149,12 @@ impl Applied<'_> {
             }
             Fact::RequestContested(data) => self.contest_request(data),
             Fact::RequestReported(data) => self.report_request(data),
+            Fact::ContactAdded(data) => self.add_contact(data),
+            Fact::ContactReplaced(data) => self.replace_contact(data),
+            Fact::ContactLanguageChanged(data) => self.change_language(data),
+            Fact::ContactForgotten(data) => self.erase_contact(data.contact, Erasure::Asked),
+            Fact::ContactErased(data) => self.erase_contact(data.contact, Erasure::Due),
+            Fact::ContactsTold(data) => self.tell_contacts(data),
             Fact::IssuanceOpened(data) => self.open_issuance(data),
             Fact::IssuanceQueued(data) => self.queue_again(data),
             Fact::IssuanceFailed(data) => {
@@ -211,7 +220,7 @@ impl Applied<'_> {
             software: data.software.clone(),
             apis: data.apis.clone(),
             keys: data.keys.clone(),
-            contacts: data.contacts.clone(),
+            contacts: Contacts::new(data.contacts.clone()),
             agreement: data.agreement.clone(),
             needs_agreement: data.needs_agreement,
             agreed: None,

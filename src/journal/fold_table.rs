@@ -124,7 +124,7 @@ fn client(order: IssuanceState, credential: Option<CredentialState>) -> (History
 /// Facts about the client's version that nothing but the state can be a reason to refuse.
 fn credential_facts(client: &Client) -> Vec<Fact> {
     let notice = NoticeId::new(now(), &Dice::new(4)).unwrap();
-    let notices = client.contacts.iter().map(|contact| (notice, contact.id)).take(1).collect();
+    let notices = client.contacts.told().map(|contact| (notice, contact.id)).take(1).collect();
     vec![
         generated(client),
         Fact::MailAccepted(Nothing {}),

@@ -2,6 +2,7 @@
 //! use cases decide; it only walks the arrows that the fold allows.
 
 mod campaigns;
+mod contacts;
 pub(crate) mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use super::world::{EpochState, World};
 use crate::domain::agreement::AgreementState;
 use crate::domain::client::Client;
 use crate::domain::contact::{ContactReference, Language, Role};
+use crate::domain::contacts::Standing;
 use crate::domain::credential::{AbandonCause, Credential, EndCause, KeyDigests};
 use crate::domain::dice::Dice;
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SealedDigest, SpkiPin, Verifier};
@@ -22,7 +24,7 @@ use crate::domain::ids::{
     ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, Label, MessageId, NoticeId, Prefix,
 };
 use crate::domain::issuance::{CancelCause, FailCause, IssuanceState, Replacement};
-use crate::domain::notice::{NoticeKind, NoticeState};
+use crate::domain::notice::{Addressee, Notice, NoticeKind, NoticeState};
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
@@ -194,6 +196,7 @@ impl History {
             2 if self.dice.roll(2) == 0 => self.near_the_end(client),
             1 if self.dice.roll(6) == 0 => self.revoke(client),
             2 => self.repeat_approval(client),
+            1 if self.dice.roll(3) == 0 => self.change_contacts(client),
             3 | 4 => self.settle_notice(client),
             5 if self.dice.roll(3) == 0 => self.go_on_with_requests(client),
             _ => match client.issuance.state {
@@ -352,7 +355,7 @@ impl History {
     }
 
     fn tell(&mut self, client: &Client, subject: Subject, what: NoticeKind) {
-        let told = client.contacts.iter().map(|contact| (NoticeId::new(self.now(), &self.dice).unwrap(), contact.id));
+        let told = client.contacts.told().map(|contact| (NoticeId::new(self.now(), &self.dice).unwrap(), contact.id));
         let notices = told.collect();
         let to_operators = matches!(what, NoticeKind::Ending | NoticeKind::Bounced);
         let operators = to_operators.then(|| NoticeId::new(self.now(), &self.dice).unwrap());
@@ -369,7 +372,15 @@ impl History {
             1 => Fact::NoticeDropped(done),
             _ => Fact::NoticeDeferred(NoticeDeferred { notice: notice.id, attempts, not_before }),
         };
+        let to = notice.to;
         self.add(Subject::of_client(client), fact);
+        let Addressee::Contact(contact) = to else { return };
+        let client = self.world.clients()[&client.application].clone();
+        let replaced = client.contacts.find(contact).is_some_and(|(_, standing)| standing == Standing::Replaced);
+        let waits = |notice: &Notice| notice.to == to && matches!(notice.state, NoticeState::Queued { .. });
+        if replaced && !client.notices.values().any(waits) {
+            self.add(Subject::of_client(&client), Fact::ContactErased(ContactErased { contact }));
+        }
     }
 
     fn repeat_approval(&mut self, client: &Client) {
@@ -408,12 +419,6 @@ impl History {
             let id = ClientId::generate(&prefix, environment, &self.dice).unwrap();
             (label.parse().unwrap(), id)
         };
-        let contact = |role| ContactReference {
-            id: ContactId::new(self.now(), &self.dice).unwrap(),
-            address: Pseudonym::from_bytes(self.dice.bytes()),
-            role,
-            language: Language::ALL[self.dice.roll(2)],
-        };
         let party = match self.dice.roll(4) {
             0 => Party::Person(Pseudonym::from_bytes(self.dice.bytes())),
             _ => Party::Organisation("5590000005".parse().unwrap()),
@@ -427,10 +432,19 @@ impl History {
             software: "Ärendesystem \"Öst\" 3/4".parse().unwrap(),
             apis: ["permits", "register"].iter().map(|api| api.parse().unwrap()).collect(),
             keys: labels[self.dice.roll(2)..].iter().map(key).collect(),
-            contacts: vec![contact(Role::Technical), contact(Role::Administrative)],
+            contacts: vec![self.contact(Role::Technical), self.contact(Role::Administrative)],
             agreement: (needs_agreement || self.dice.roll(2) == 0).then(|| "AVT-2026/17".parse().unwrap()),
             needs_agreement,
             pins: (0..self.dice.roll(3)).map(|_| SpkiPin::from_bytes(self.dice.bytes())).collect(),
+        }
+    }
+
+    fn contact(&self, role: Role) -> ContactReference {
+        ContactReference {
+            id: ContactId::new(self.now(), &self.dice).unwrap(),
+            address: Pseudonym::from_bytes(self.dice.bytes()),
+            role,
+            language: Language::ALL[self.dice.roll(2)],
         }
     }
 

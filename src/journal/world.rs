@@ -3,6 +3,7 @@
 //! It adds to [`super::fold`] what no single client can see: order, and that ids are given out once. It knows no table.
 
 mod four_eyes;
+mod named;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use crate::domain::reference::Reference;
 use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
 use four_eyes::FourEyes;
+use named::{campaign_of, event_of, issuance_of, reference_of};
 
 /// Everything that a journal says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -221,7 +223,9 @@ impl World {
             Fact::EventConflicted(data) => self.conflict_fits(data),
             Fact::GrantAdded(data) => self.grant_fits(data),
             Fact::AgreementFollowed(data) => self.following_fits(data, &entry.subject),
-            Fact::NoticeQueued(data) => self.notices_are_new(data.notices.keys().chain(&data.operators)),
+            Fact::NoticeQueued(data) | Fact::ContactsTold(data) => {
+                self.notices_are_new(data.notices.keys().chain(&data.operators))
+            }
             Fact::RequestMade(RequestMade { report, .. })
             | Fact::RequestApproved(RequestDone { report })
             | Fact::RequestDenied(RequestDenied { report, .. })
@@ -241,6 +245,11 @@ impl World {
             | Fact::CampaignOpened(_)
             | Fact::CampaignClosed(_)
             | Fact::RevocationOrdered(_)
+            | Fact::ContactAdded(_)
+            | Fact::ContactReplaced(_)
+            | Fact::ContactLanguageChanged(_)
+            | Fact::ContactForgotten(_)
+            | Fact::ContactErased(_)
             | Fact::IssuanceQueued(_)
             | Fact::IssuanceFailed(_)
             | Fact::IssuanceCancelled(_)
@@ -372,7 +381,7 @@ impl World {
         if let (Fact::ApprovalAccepted(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.client_ids.extend(data.keys.values().map(|id| (id.clone(), application.clone())));
         }
-        if let Fact::NoticeQueued(data) = &entry.fact {
+        if let Fact::NoticeQueued(data) | Fact::ContactsTold(data) = &entry.fact {
             self.notices.extend(data.notices.keys().chain(&data.operators));
         }
         if let Fact::RequestMade(RequestMade { report, .. })
@@ -402,86 +411,6 @@ impl World {
         if let Fact::EpochDestroyed(data) = &entry.fact {
             self.epochs.insert(data.epoch, EpochState::Destroyed);
         }
-    }
-}
-
-fn event_of(fact: &Fact) -> Option<&EventKey> {
-    match fact {
-        Fact::ApprovalAccepted(data) => Some(&data.event),
-        Fact::ApprovalRepeated(data) => Some(&data.event),
-        Fact::GrantAdded(data) => Some(&data.event),
-        Fact::AgreementSigned(data) => Some(&data.event),
-        Fact::AgreementEnded(data) => Some(&data.event),
-        Fact::ReissueOrdered(data) | Fact::RevocationOrdered(data) => data.event.as_ref().map(|event| &event.event),
-        Fact::JournalOpened(_)
-        | Fact::ServiceStarted(_)
-        | Fact::ClockStepped(_)
-        | Fact::AgreementFollowed(_)
-        | Fact::CampaignOpened(_)
-        | Fact::CampaignClosed(_)
-        | Fact::EventConflicted(_)
-        | Fact::EventRefused(_)
-        | Fact::RequestMade(_)
-        | Fact::RequestApproved(_)
-        | Fact::RequestDenied(_)
-        | Fact::RequestExpired(_)
-        | Fact::RequestFailed(_)
-        | Fact::RequestContested(_)
-        | Fact::RequestReported(_)
-        | Fact::IssuanceOpened(_)
-        | Fact::IssuanceQueued(_)
-        | Fact::IssuanceFailed(_)
-        | Fact::IssuanceCancelled(_)
-        | Fact::IssuanceCompleted(_)
-        | Fact::CredentialGenerated(_)
-        | Fact::MailAccepted(_)
-        | Fact::MailReturned(_)
-        | Fact::CredentialAbandoned(_)
-        | Fact::ShareCollected(_)
-        | Fact::PickupReminded(_)
-        | Fact::EndingAnnounced(_)
-        | Fact::PickupRefused(_)
-        | Fact::ProofRefused(_)
-        | Fact::CredentialActivated(_)
-        | Fact::CredentialRetiring(_)
-        | Fact::CredentialEnded(_)
-        | Fact::NoticeQueued(_)
-        | Fact::NoticeAccepted(_)
-        | Fact::NoticeDeferred(_)
-        | Fact::NoticeDropped(_)
-        | Fact::EpochOpened(_)
-        | Fact::EpochDestroyed(_) => None,
-    }
-}
-
-fn campaign_of(entry: &Entry) -> Option<CampaignId> {
-    match (&entry.subject, &entry.fact) {
-        (Subject::Campaign { campaign }, _) => Some(*campaign),
-        (_, Fact::IssuanceOpened(data)) => data.campaign,
-        (_, _) => None,
-    }
-}
-
-fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
-    match subject {
-        Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => Some(*issuance),
-        Subject::Service {}
-        | Subject::Agreement { .. }
-        | Subject::Campaign { .. }
-        | Subject::Request { .. }
-        | Subject::Application { .. } => None,
-    }
-}
-
-fn reference_of(subject: &Subject) -> Option<Reference> {
-    match subject {
-        Subject::Credential { reference, .. } => Some(*reference),
-        Subject::Service {}
-        | Subject::Agreement { .. }
-        | Subject::Campaign { .. }
-        | Subject::Request { .. }
-        | Subject::Application { .. }
-        | Subject::Issuance { .. } => None,
     }
 }
 

@@ -26,8 +26,8 @@ pub struct NoticeMail {
     pub id: NoticeId,
     /// What happened.
     pub kind: NoticeKind,
-    /// To which delivery.
-    pub reference: Reference,
+    /// To which delivery; none when it is about the client as a whole.
+    pub reference: Option<Reference>,
     /// Of which case.
     pub application: ApplicationId,
     /// For which software.
@@ -90,8 +90,11 @@ impl NoticeMail {
                     NoticeKind::Ending => "nycklarna slutar snart att gälla",
                     NoticeKind::Granted => "nycklarna gäller för fler API:er",
                     NoticeKind::Bounced => "brevet med del 1 kom tillbaka",
+                    NoticeKind::ContactsChanged => "kontaktuppgifterna har ändrats",
+                    NoticeKind::ContactReplaced => "den här adressen har ersatts",
                 };
-                format!("API-nycklar till {} ({place}), leverans {}: {what}", self.software, self.reference)
+                let delivery = self.reference.map(|it| format!(", leverans {it}")).unwrap_or_default();
+                format!("API-nycklar till {} ({place}){delivery}: {what}", self.software)
             }
             Language::En => {
                 let what = match self.kind {
@@ -103,8 +106,11 @@ impl NoticeMail {
                     NoticeKind::Ending => "the keys will soon cease to be valid",
                     NoticeKind::Granted => "the keys are valid for more APIs",
                     NoticeKind::Bounced => "the mail with part 1 came back",
+                    NoticeKind::ContactsChanged => "the contacts have been changed",
+                    NoticeKind::ContactReplaced => "this address has been replaced",
                 };
-                format!("API keys for {} ({place}), delivery {}: {what}", self.software, self.reference)
+                let delivery = self.reference.map(|it| format!(", delivery {it}")).unwrap_or_default();
+                format!("API keys for {} ({place}){delivery}: {what}", self.software)
             }
         }
     }
@@ -143,13 +149,17 @@ mod tests {
 
     use super::*;
 
+    fn about_a_delivery(kind: NoticeKind) -> bool {
+        !matches!(kind, NoticeKind::ContactsChanged | NoticeKind::ContactReplaced)
+    }
+
     fn as_read(kind: NoticeKind, language: Language, cause: EndCause) -> String {
         let notice = NoticeMail {
             to: "registrator@exempel.se".parse().unwrap(),
             language,
             id: "019aaf5e-7b00-7000-8000-000000000002".parse().unwrap(),
             kind,
-            reference: "K7QF-2M9D".parse().unwrap(),
+            reference: "K7QF-2M9D".parse().ok().filter(|_| about_a_delivery(kind)),
             application: "A-2026-1".parse().unwrap(),
             software: "Ärendehanteraren & Co".parse().unwrap(),
             organisation: "Exempel AB".parse().unwrap(),

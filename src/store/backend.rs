@@ -15,7 +15,7 @@ use crate::domain::campaign::Campaign;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
 use crate::domain::digest::Verifier;
-use crate::domain::ids::{ApplicationId, ClientId};
+use crate::domain::ids::{ApplicationId, ClientId, ContactId};
 use crate::domain::issuance::Issuance;
 use crate::domain::notice::Notice;
 use crate::domain::random::{Randomness, RandomnessFailed};
@@ -148,6 +148,8 @@ pub struct ClientChange<'a> {
     pub cases: Vec<&'a ApplicationId>,
     /// The versions whose pickup shares are to be erased.
     pub erased_shares: Vec<u32>,
+    /// The contacts whose addresses are to be erased.
+    pub erased_contacts: Vec<ContactId>,
 }
 
 /// How a row is written.

@@ -25,7 +25,7 @@ pub(super) struct Committed {
     pub(super) holders: Vec<(ClientId, Option<Holder>)>,
     /// Entries in the journal now.
     pub(super) size: u64,
-    /// Whether sealed shares were erased.
+    /// Whether sealed shares or addresses were erased.
     pub(super) erased: bool,
     /// Whether there was anything to commit.
     pub(super) wrote: bool,
@@ -140,7 +140,7 @@ impl Batch<'_> {
         let change = change::between(&applied.before, &applied.displaced, &after.slice);
         self.backend.save(&change)?;
         if let Some(change) = &change.client {
-            self.erased |= !change.erased_shares.is_empty();
+            self.erased |= !change.erased_shares.is_empty() || !change.erased_contacts.is_empty();
             // A grant or an agreement that moved changes what gateways are told as much as a credential does.
             if change.own_row == Some(Write::Update) || !change.credentials.is_empty() {
                 self.holders.extend(index::holders_of(change.client));

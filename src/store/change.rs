@@ -1,11 +1,11 @@
 //! What a command changed: the difference between a client before and after its entries, as rows to write. It knows
 //! the shape of the aggregate, not how rows are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{Change, ClientChange, Write};
 use crate::domain::client::Client;
-use crate::domain::ids::ApplicationId;
+use crate::domain::ids::{ApplicationId, ContactId};
 use crate::domain::issuance::Issuance;
 use crate::journal::fold::{SeenEvent, Slice};
 
@@ -40,6 +40,7 @@ fn of_client<'a>(was: Option<&Client>, displaced: &'a [Issuance], client: &'a Cl
         notices: differing(was.map(|was| &was.notices), &client.notices),
         cases: client.cases.iter().filter(is_new).collect(),
         erased_shares: left_the_way(was, client),
+        erased_contacts: no_longer_kept(was, client),
     }
 }
 
@@ -51,6 +52,7 @@ fn own_row(was: Option<&Client>, is: &Client) -> Option<Write> {
         && was.issuance.id == is.issuance.id
         && was.apis == is.apis
         && was.cases == is.cases
+        && was.contacts == is.contacts
         && was.agreement == is.agreement
         && was.needs_agreement == is.needs_agreement
         && was.agreed == is.agreed
@@ -91,4 +93,11 @@ fn left_the_way(was: Option<&Client>, is: &Client) -> Vec<u32> {
     };
     let credentials = is.credentials.values().filter(|now| !now.state.is_on_its_way());
     credentials.map(|now| now.version).filter(was_on_its_way).collect()
+}
+
+/// Contacts whose addresses were kept and are kept no more.
+fn no_longer_kept(was: Option<&Client>, is: &Client) -> Vec<ContactId> {
+    let kept: BTreeSet<_> = is.contacts.kept().collect();
+    let stored = was.into_iter().flat_map(|was| was.contacts.kept());
+    stored.filter(|id| !kept.contains(id)).collect()
 }

@@ -1,8 +1,9 @@
-//! What every backend must do, written once. [`suite`], [`campaigns`], [`faults`] and [`fold`] have the tests, generic
-//! over a [`Kind`] of database; this file
+//! What every backend must do, written once. [`suite`], [`campaigns`], [`contacts`], [`faults`] and [`fold`] have the
+//! tests, generic over a [`Kind`] of database; this file
 //! has what they need: scratch directories, a store that can be sabotaged, and [`steps`], small commands of their own.
 
 mod campaigns;
+mod contacts;
 mod faults;
 mod fold;
 mod requests;

@@ -8,10 +8,12 @@ use super::backend::Fault;
 use crate::domain::approval::Organisation;
 use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
-use crate::domain::contact::{Contact, Role};
+use crate::domain::contact::{Contact, EmailAddress};
 use crate::domain::credential::Credential;
 use crate::domain::digest::Verifier;
-use crate::domain::ids::{ApplicationId, CampaignId, ClientId, Environment, IssuanceId, Label, MessageId, NoticeId};
+use crate::domain::ids::{
+    ApplicationId, CampaignId, ClientId, ContactId, Environment, IssuanceId, Label, MessageId, NoticeId,
+};
 use crate::domain::issuance::Issuance;
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
@@ -58,8 +60,11 @@ pub trait Queries {
     /// What a delivery to one client takes. It must be the client's own application.
     fn correspondence(&mut self, application: &ApplicationId) -> Result<Option<Correspondence>, ReadError>;
 
-    /// The addresses of an application's contacts (fewer than it has when some were erased).
+    /// The contacts of an application whose addresses are kept, also those that were replaced and are still to be told.
     fn contacts(&mut self, application: &ApplicationId) -> Result<Vec<Contact>, ReadError>;
+
+    /// Every contact, of whatever application, that has this address, in whatever case its letters are.
+    fn contacts_at(&mut self, address: &EmailAddress) -> Result<Vec<(ApplicationId, ContactId)>, ReadError>;
 
     /// One request, whatever became of it.
     fn request(&mut self, id: RequestId) -> Result<Option<Request>, ReadError>;
@@ -248,7 +253,7 @@ pub struct RequestFilter {
 pub struct Correspondence {
     /// The client, without what is final.
     pub client: Client,
-    /// Its contacts, but for those that were erased.
+    /// Its contacts whose addresses are kept, also those that were replaced and are still to be told.
     pub contacts: Vec<Contact>,
     /// Whose it is, unless erased.
     pub organisation: Option<Organisation>,
@@ -257,7 +262,8 @@ pub struct Correspondence {
 impl Correspondence {
     /// The one who gets the mail share, unless erased.
     pub fn technical(&self) -> Option<&Contact> {
-        self.contacts.iter().find(|contact| contact.reference.role == Role::Technical)
+        let technical = self.client.contacts.technical()?;
+        self.contacts.iter().find(|contact| contact.reference.id == technical.id)
     }
 
     /// The organisation's name, unless erased.

@@ -244,7 +244,7 @@ impl<B: Backend> Writer<B> {
             Ok(()) => self.due.erased = None,
             // Somebody is reading: as if it had been erased just now.
             Err(Fault::Unavailable { cause, .. }) => {
-                tracing::debug!(cause, "erased shares are purged from the files a little later");
+                tracing::debug!(cause, "what was erased is purged from the files a little later");
                 let now = Instant::now();
                 self.due.erased = Some(Erased { first: now, last: now });
             }

@@ -1,6 +1,7 @@
 //! Transcripts of the commands: what is said to people, what to programs, and how each command ends. Lines that begin
 //! with `!` were said on standard error.
 
+mod contacts;
 mod found;
 pub(crate) mod transcript;
 
@@ -88,6 +89,7 @@ fn show_tells_one_client_and_its_timeline() {
     organisation  Exempel AB (5590000005)
     software      Handläggaren
     apis          population-register (partner)
+    contacts      technical (sv)
     keys          apigw ex-test-xxxxxxxxxxxxxxxxxxxx
                   oauth2 ex-test-xxxxxxxxxxxxxxxxxxxx
     order         awaiting-pickup, attempts 1

@@ -59,6 +59,7 @@ pub(crate) fn expected(behaviour: Behaviour) -> (Door, Outcome) {
         B::Rcpt550 | B::Rcpt550Bytes => (Implicit, refused(true, Phase::Recipient, "550 5.1.1")),
         B::Rcpt421 => (Implicit, deferred(false, Phase::Recipient, "421 4.3.2")),
         B::Rcpt252 => (Implicit, unreachable(Phase::Recipient, unexpected("252"))),
+        B::LateRcpt => (Implicit, unreachable(Phase::Recipient, Trouble::TimedOut)),
         B::RcptTwice => (Implicit, unreachable(Phase::Recipient, Trouble::Surplus)),
         B::Data451 => (Implicit, deferred(true, Phase::Data, "451 4.3.0")),
         B::Data554 => (Implicit, refused(true, Phase::Data, "554 5.5.1")),

@@ -7,6 +7,7 @@ mod architecture;
 mod bad_input;
 mod campaign;
 mod cli;
+mod contacts;
 mod crash;
 mod delivery;
 mod documents;

@@ -345,7 +345,13 @@ impl<S: Wire> Talk<S> {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.say(b"250 relay\r\n").await
             }
-            Some(Hold | Late) => std::future::pending().await,
+            Some(Late) => {
+                while self.act(now) == Some(Late) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                self.say(proper).await
+            }
+            Some(Hold) => std::future::pending().await,
             Some(Close) => {
                 if now == Data {
                     self.say(proper).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::agreement::{Agreed, AgreementState};
 use crate::domain::contact::{ContactReference, Language, Role};
+use crate::domain::contacts::Contacts;
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::dice::Dice;
 use crate::domain::digest::Pseudonym;
@@ -56,7 +57,7 @@ fn client() -> Client {
         software: "Exempel Bokföring".parse().unwrap(),
         apis: ["register", "permits"].iter().map(|api| api.parse().unwrap()).collect(),
         keys: BTreeMap::new(),
-        contacts: vec![contact],
+        contacts: Contacts::new(vec![contact]),
         agreement: None,
         needs_agreement: false,
         agreed: None,
@@ -187,5 +188,6 @@ fn it_replaces_what_works_and_says_why_it_leaves_the_rest_alone() {
     assert_eq!(skip(&over, grace, now()), Some(Skip::AgreementOver));
     let run_out = now().after(DAY * 100);
     assert_eq!(skip(&client(), grace, run_out), Some(Skip::NoLiveCredential), "the end counts before it is on record");
-    assert_eq!(skip(&with(|it| it.contacts.clear()), grace, now()), Some(Skip::NoTechnicalContact));
+    let erased = with(|it| it.contacts.erase(it.contacts.technical().unwrap().id).unwrap());
+    assert_eq!(skip(&erased, grace, now()), Some(Skip::NoTechnicalContact));
 }

@@ -10,6 +10,7 @@ use super::envelope::Envelope;
 use super::fields::{Faults, Fields, parse_text};
 use crate::domain::approval::{ContactGiven, Requested};
 use crate::domain::contact::{EmailAddress, Role};
+use crate::domain::contacts::CONTACTS_MAX;
 use crate::domain::digest::SpkiPin;
 use crate::domain::event::EventType;
 use crate::domain::ids::{ApiName, ApplicationId, Environment, EventPart, Label};
@@ -18,7 +19,6 @@ use crate::domain::name::Name;
 use crate::domain::policy::{PersonalMailbox, Policy};
 use crate::domain::time::Timestamp;
 use crate::issuance::agreement::{AgreementChange, AgreementEvent};
-use crate::issuance::notify::CONTACTS_MAX;
 
 /// What an event asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

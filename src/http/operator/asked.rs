@@ -10,7 +10,7 @@ use crate::domain::policy::Policy;
 use crate::http::caller::Operator;
 use crate::http::event::fields::{Faults, Fields};
 use crate::http::event::json as strict_json;
-use crate::http::intake::{AGREEMENT_AWAITED, AGREEMENT_OVER};
+use crate::http::intake::{AGREEMENT_AWAITED, AGREEMENT_OVER, CONTACT_ERASED};
 use crate::http::problem::Problem;
 use crate::http::request::Authorised;
 use crate::http::service::{Service, unreadable};
@@ -127,6 +127,8 @@ pub(super) fn refused(refusal: OrderRefusal) -> Problem {
         }
         OrderRefusal::AgreementAwaited => Problem::conflict("agreement-awaited", AGREEMENT_AWAITED),
         OrderRefusal::AgreementOver => Problem::conflict("agreement-over", AGREEMENT_OVER),
+        OrderRefusal::ContactErased => Problem::conflict("technical-contact-erased", CONTACT_ERASED),
+        OrderRefusal::Contact(refusal) => super::contacts::refused(refusal),
         OrderRefusal::GraceTooLong => grace_too_long(),
         OrderRefusal::CaseRequired => case_required(),
         OrderRefusal::SecondPersonRequired => second_person_required(),

@@ -7,14 +7,16 @@ use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
 use super::asked::{actor, read_order, refused, replacement, unknown_client};
+use super::contacts::warnings;
 use super::requests::put_off;
+use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::ids::{ApplicationId, IssuanceId};
 use crate::domain::issuance::Replacement;
 use crate::domain::request::Asked;
 use crate::http::Response;
 use crate::http::caller::Operator;
 use crate::http::intake::json;
-use crate::http::problem::Problem;
+use crate::http::problem::{Fault, Problem};
 use crate::http::request::Authorised;
 use crate::http::route::{Action, Methods, Route};
 use crate::http::service::{Service, not_now};
@@ -49,6 +51,8 @@ pub(super) struct Reissued {
     old_credential: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     grace_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Fault>,
 }
 
 /// What a revocation ended.
@@ -72,7 +76,7 @@ impl Reissued {
             Replacement::GraceSeconds(seconds) => Some(seconds),
             Replacement::First | Replacement::Compromised => None,
         };
-        Some(Self { application_id, issuance_id, old_credential, grace_seconds })
+        Some(Self { application_id, issuance_id, old_credential, grace_seconds, warnings: Vec::new() })
     }
 }
 
@@ -96,14 +100,34 @@ fn accepted(answer: EventAnswer) -> Option<(ApplicationId, IssuanceId)> {
 
 async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {
     let body = request.read_body().await?;
-    let asked = read_order(&body, |fields, faults| replacement(fields, faults, &service.desk.policy))?;
-    let (order, replaces) = asked.order(&service, actor(&request)).await?;
+    let asked = read_order(&body, |fields, faults| {
+        let replaces = replacement(fields, faults, &service.desk.policy);
+        let contact = fields.optional::<EmailAddress>("contact", faults);
+        let language = fields.optional::<Language>("language", faults);
+        if let (Some(None), Some(Some(_))) = (&contact, language) {
+            faults.add("/language", "goes with contact only: it is the language of the new address");
+        }
+        Some((replaces?, contact?, language?))
+    })?;
+    let (order, (replaces, contact, language)) = asked.order(&service, actor(&request)).await?;
     let what = Asked::reissue(replaces).ok_or_else(unknown_client)?;
-    if let Some(answer) = put_off(&service, &order, what).await? {
-        return Ok(answer);
-    }
-    let reissued = service.desk.reissue(order, replaces).await.map_err(|error| not_now(error, refused))?;
-    json(StatusCode::ACCEPTED, &Reissued::of(reissued, replaces).ok_or_else(unknown_client)?)
+    let mut warned = Vec::new();
+    let reissued = match contact {
+        None => {
+            if let Some(answer) = put_off(&service, &order, what).await? {
+                return Ok(answer);
+            }
+            service.desk.reissue(order, replaces).await
+        }
+        // A request holds no address, so this cannot be put off: where it takes two, the decision refuses it.
+        Some(email) => {
+            warned = warnings(&service, &email, "/contact");
+            service.desk.reissue_to(order, replaces, email, language).await
+        }
+    };
+    let reissued = reissued.map_err(|error| not_now(error, refused))?;
+    let answer = Reissued::of(reissued, replaces).ok_or_else(unknown_client)?;
+    json(StatusCode::ACCEPTED, &Reissued { warnings: warned, ..answer })
 }
 
 async fn revoke(service: Arc<Service>, mut request: Authorised<Operator>) -> Result<Response, Problem> {

@@ -169,8 +169,14 @@ impl Play {
         let policy = self.policy_of_orders();
         let verified: Vec<_> = world.verifying().map(|credential| credential.version).collect();
         let (before, orders) = (world.versions(), world.orders);
-        let reissue =
-            Reissue { order: self.an_order(actor, event), replaces, issuance, notices: self.notices(), policy };
+        let reissue = Reissue {
+            order: self.an_order(actor, event),
+            replaces,
+            issuance,
+            notices: self.notices(),
+            contact: None,
+            policy,
+        };
         let answer = self.submit(world, action, &reissue)?;
         if world.orders > orders {
             // Who orders a re-issue is told that all others are over, and that these live on or do not.
@@ -245,6 +251,7 @@ impl Play {
             application: self.application(),
             issuance: Script::issuance(order),
             version,
+            to: world.client.as_ref().and_then(|client| client.contacts.technical()).map(|contact| contact.id),
             outcome,
             jitter: JITTER,
             notices: Arc::clone(&self.script.notices),

@@ -15,6 +15,7 @@ use super::action::Cast;
 use crate::domain::approval::{Approval, Organisation};
 use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference, Language, Role};
+use crate::domain::contacts::Contacts;
 use crate::domain::dice::Dice;
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SpkiPin};
 use crate::domain::ids::{
@@ -223,7 +224,7 @@ impl Script {
             software: approval.software.clone(),
             apis: approval.apis.clone(),
             keys: approval.keys.clone(),
-            contacts: approval.contact_references(),
+            contacts: Contacts::new(approval.contact_references()),
             agreement: None,
             needs_agreement: false,
             agreed: None,

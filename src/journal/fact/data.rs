@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::agreement::AgreementState;
 use crate::domain::campaign::{Closing, Filter};
-use crate::domain::contact::ContactReference;
+use crate::domain::contact::{ContactReference, Language};
 use crate::domain::credential::{AbandonCause, EndCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, Pseudonym, SpkiPin};
 use crate::domain::event::EventType;
@@ -225,6 +225,61 @@ data!(
     }
 );
 data!(
+    /// A new contact.
+    ContactAdded {
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// The agency's case, where one was given.
+        case: Option<EventPart>,
+        /// Who.
+        contact: ContactReference,
+    }
+);
+data!(
+    /// A contact in the place of another.
+    ContactReplaced {
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// The agency's case, where one was given.
+        case: Option<EventPart>,
+        /// Whose place it takes.
+        replaced: ContactId,
+        /// Who.
+        contact: ContactReference,
+    }
+);
+data!(
+    /// A contact's language.
+    ContactLanguageChanged {
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// The agency's case, where one was given.
+        case: Option<EventPart>,
+        /// Whose.
+        contact: ContactId,
+        /// Which from now on.
+        language: Language,
+    }
+);
+data!(
+    /// An erasure that was asked for.
+    ContactForgotten {
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// The agency's case, where one was given.
+        case: Option<EventPart>,
+        /// Whose address.
+        contact: ContactId,
+    }
+);
+data!(
+    /// An erasure that was due.
+    ContactErased {
+        /// Whose address.
+        contact: ContactId,
+    }
+);
+data!(
     /// An event's identity and content.
     EventIdentity {
         /// The identity.
@@ -332,7 +387,7 @@ data!(
     }
 );
 data!(
-    /// Notices about one credential.
+    /// Notices about one thing.
     NoticeQueued {
         /// What they say.
         what: NoticeKind,

@@ -1,8 +1,10 @@
 //! What facts about notices do: they are queued once, to people who are told of things, and done with once.
 
 use super::{Applied, Fit};
-use crate::domain::ids::NoticeId;
-use crate::domain::notice::{Addressee, Notice, NoticeState};
+use crate::domain::contacts::Standing;
+use crate::domain::ids::{ContactId, NoticeId};
+use crate::domain::notice::{Addressee, Notice, NoticeKind, NoticeState};
+use crate::domain::reference::Reference;
 use crate::journal::fact::{NoticeDeferred, NoticeQueued};
 use crate::journal::subject::Subject;
 
@@ -11,8 +13,29 @@ impl Applied<'_> {
         let Subject::Credential { reference, .. } = self.entry.subject else {
             return Err("a notice about nothing");
         };
-        let not_before = self.entry.time;
         self.credential()?;
+        self.add_notices(data, Some(reference), Standing::Current)
+    }
+
+    pub(super) fn tell_contacts(&mut self, data: &NoticeQueued) -> Fit {
+        let standing = match data.what {
+            NoticeKind::ContactsChanged => Standing::Current,
+            NoticeKind::ContactReplaced => Standing::Replaced,
+            NoticeKind::Delivered
+            | NoticeKind::Collected
+            | NoticeKind::Activated
+            | NoticeKind::Ended
+            | NoticeKind::Reminder
+            | NoticeKind::Ending
+            | NoticeKind::Granted
+            | NoticeKind::Bounced => return Err("a notice about a delivery names none"),
+        };
+        self.add_notices(data, None, standing)
+    }
+
+    /// Notices to the operators and to contacts, all of which stand so.
+    fn add_notices(&mut self, data: &NoticeQueued, reference: Option<Reference>, standing: Standing) -> Fit {
+        let not_before = self.entry.time;
         let client = self.client()?;
         let to_contacts = data.notices.iter().map(|(id, contact)| (*id, Addressee::Contact(*contact)));
         let to_all = to_contacts.chain(data.operators.map(|id| (id, Addressee::Operators)));
@@ -20,7 +43,8 @@ impl Applied<'_> {
         if twice || to_all.clone().any(|(id, _)| client.notices.contains_key(&id)) {
             return Err("a notice is queued twice");
         }
-        if data.notices.values().any(|id| !client.contacts.iter().any(|contact| contact.id == *id)) {
+        let stands = |id: &ContactId| client.contacts.find(*id).is_some_and(|(_, it)| it == standing);
+        if !data.notices.values().all(stands) {
             return Err("a notice goes to somebody who is no contact");
         }
         for (id, to) in to_all {

@@ -169,6 +169,7 @@ pub(super) fn two_active_or_two_on_their_way_are_impossible<K: Kind + 'static>()
                 notices: Vec::new(),
                 cases: Vec::new(),
                 erased_shares: Vec::new(),
+                erased_contacts: Vec::new(),
             }),
             agreement: None,
             campaign: None,

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::campaigns;
 use super::steps::{self, Step, application};
-use super::{Bench, Kind};
+use super::{Bench, Kind, contacts};
 use crate::domain::client::Client;
 use crate::domain::ids::ApplicationId;
 use crate::journal::world::World;
@@ -48,7 +48,7 @@ pub(super) fn shares_leave_the_tables_and_the_files<K: Kind + 'static>() {
     assert!(matches!(bench.submit(steps::collect(reference)), Err(SubmitError::Refused("not waiting"))));
 }
 
-fn files_hold(directory: &Path, needle: &[u8]) -> bool {
+pub(super) fn files_hold(directory: &Path, needle: &[u8]) -> bool {
     fs::read_dir(directory).unwrap().any(|file| {
         let bytes = fs::read(file.unwrap().path()).unwrap();
         bytes.windows(needle.len()).any(|window| window == needle)
@@ -56,7 +56,7 @@ fn files_hold(directory: &Path, needle: &[u8]) -> bool {
 }
 
 pub(super) fn the_tables_are_the_fold_of_the_journal<K: Kind + 'static>() {
-    let steps = proptest::collection::vec((0..3_u32, 0..17_u8), 1..90);
+    let steps = proptest::collection::vec((0..3_u32, 0..21_u8), 1..110);
     let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
     runner
         .run(&steps, |walk| {
@@ -92,6 +92,10 @@ fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) 
         14 => bench.submit(campaigns::open(campaigns::of_the_walk())),
         15 => bench.submit(campaigns::reach(of, campaigns::of_the_walk())).map(drop),
         16 if *of == application(1) => bench.submit(campaigns::close(campaigns::of_the_walk())),
+        17 => bench.submit(contacts::add(of, &format!("{}@exempel.se", bench.now().millis()))).map(drop),
+        18 => bench.submit(contacts::replace(of, &format!("{}@exempel.se", bench.now().millis()))).map(drop),
+        19 => bench.submit(contacts::say_goodbye(of)),
+        20 => bench.submit(contacts::forget(of)),
         1 | 2 => bench.submit(steps::generate(of)).map(drop),
         3 => bench.submit(steps::mailed(of)),
         4 => bench.submit(steps::confirm(of)),
@@ -115,6 +119,10 @@ fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
     assert_eq!(count, world.clients().len());
     for (of, client) in world.clients() {
         assert_eq!(bench.client(of).as_ref(), Some(client));
+        let application = of.clone();
+        let kept = bench.store().read_blocking(move |q| q.contacts(&application)).unwrap();
+        let kept: Vec<_> = kept.iter().map(|contact| contact.reference.id).collect();
+        assert_eq!(kept, client.contacts.kept().collect::<Vec<_>>());
         let application = of.clone();
         let views = bench.store().read_blocking(move |q| q.issuances_of(&application)).unwrap();
         let stored: BTreeMap<_, _> = views.iter().map(|view| (view.issuance.id, &view.issuance)).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Instance, Kind, campaigns, faults, fold, requests, suite};
+use super::{Instance, Kind, campaigns, contacts, faults, fold, requests, suite};
 use crate::domain::ids::ApplicationId;
 use crate::domain::request::RequestId;
 use crate::store::sqlite::{Reader, SqliteWriter, create, open};
@@ -107,4 +107,5 @@ conforms!(
     campaigns::a_second_order_of_a_client_in_one_campaign_is_impossible,
     campaigns::single_orders_and_those_of_campaigns_wait_in_queues_of_their_own,
     campaigns::candidates_are_at_least_those_that_match,
+    contacts::addresses_leave_the_tables_and_the_files,
 );

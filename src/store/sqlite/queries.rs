@@ -11,7 +11,8 @@ use super::request;
 use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
 use crate::domain::campaign::{Campaign, Filter};
 use crate::domain::client::Client;
-use crate::domain::contact::{Contact, ContactReference};
+use crate::domain::contact::{Contact, ContactReference, EmailAddress};
+use crate::domain::contacts::{Contacts, Standing};
 use crate::domain::digest::Verifier;
 use crate::domain::ids::{
     ApplicationId, CampaignId, ClientId, ContactId, Environment, IssuanceId, MessageId, NoticeId,
@@ -147,18 +148,27 @@ impl Queries for Reader {
 
     fn contacts(&mut self, application: &ApplicationId) -> Read<Vec<Contact>> {
         let query = "SELECT contacts FROM client WHERE application = ?1";
-        let references: Option<Vec<ContactReference>> =
+        let contacts: Option<Contacts> =
             first(&self.sql, query, [application.as_str()], |row| Columns::of(row, "client").json("contacts"))?;
-        Ok(self.with_addresses(application, references.unwrap_or_default())?)
+        Ok(contacts.map_or(Ok(Vec::new()), |contacts| self.with_addresses(application, &contacts))?)
     }
 
     fn correspondence(&mut self, application: &ApplicationId) -> Read<Option<Correspondence>> {
         let Some(client) = load::client(&self.sql, application, Extent::Live)? else {
             return Ok(None);
         };
-        let contacts = self.with_addresses(application, client.contacts.clone())?;
+        let contacts = self.with_addresses(application, &client.contacts)?;
         let organisation = load::organisation(&self.sql, &client.party)?;
         Ok(Some(Correspondence { client, contacts, organisation }))
+    }
+
+    fn contacts_at(&mut self, address: &EmailAddress) -> Read<Vec<(ApplicationId, ContactId)>> {
+        // Every row is looked at: an index would be one more place that an address stands in.
+        let query = "SELECT application, id FROM contact WHERE lower(email) = ?1 ORDER BY application, id";
+        Ok(all(&self.sql, query, [address.as_str().to_ascii_lowercase()], |row| {
+            let mut columns = Columns::of(row, "contact");
+            Ok((columns.parsed("application")?, columns.parsed("id")?))
+        })?)
     }
 
     fn live_client(&mut self, application: &ApplicationId) -> Read<Option<Client>> {
@@ -303,21 +313,17 @@ impl Reader {
     }
 
     /// Those whose addresses were not erased.
-    fn with_addresses(
-        &self,
-        application: &ApplicationId,
-        references: Vec<ContactReference>,
-    ) -> Result<Vec<Contact>, Failure> {
+    fn with_addresses(&self, application: &ApplicationId, contacts: &Contacts) -> Result<Vec<Contact>, Failure> {
         let query = "SELECT id, email FROM contact WHERE application = ?1";
         let mut addresses: BTreeMap<ContactId, _> = all(&self.sql, query, [application.as_str()], |row| {
             let mut columns = Columns::of(row, "contact");
             Ok((columns.parsed("id")?, columns.parsed("email")?))
         })?;
-        let contact = |reference: ContactReference| {
+        let contact = |(reference, _): (&ContactReference, Standing)| {
             let email = addresses.remove(&reference.id)?;
-            Some(Contact { reference, email })
+            Some(Contact { reference: reference.clone(), email })
         };
-        Ok(references.into_iter().filter_map(contact).collect())
+        Ok(contacts.all().filter_map(contact).collect())
     }
 
     fn issuance_views(&self, query: &str, values: impl Params) -> Result<Vec<IssuanceView>, Failure> {

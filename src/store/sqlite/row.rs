@@ -206,7 +206,7 @@ pub(super) fn digests(columns: &mut Columns<'_, '_>) -> Result<(Label, KeyDigest
 pub(super) fn notice(columns: &mut Columns<'_, '_>) -> Result<Notice, Failure> {
     let (id, what) = (columns.parsed("id")?, columns.parsed("what")?);
     let to = columns.parsed_or_none("contact")?.map_or(Addressee::Operators, Addressee::Contact);
-    let reference = columns.parsed("reference")?;
+    let reference = columns.parsed_or_none("reference")?;
     let attempts = columns.plain("attempts")?;
     let state: String = columns.plain("state")?;
     let state = match (state.as_str(), columns.instant_or_none("not_before")?) {

@@ -12,6 +12,7 @@ use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::ids::ApplicationId;
 use crate::domain::issuance::{Issuance, IssuanceState};
 use crate::domain::notice::{Addressee, Notice, NoticeState};
+use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
 use crate::journal::fold::SeenEvent;
 use crate::store::backend::{Change, ClientChange, Head, Write};
@@ -77,6 +78,9 @@ fn of_client(sql: &Connection, change: &ClientChange<'_>) -> Result<(), Failure>
     for version in &change.erased_shares {
         let statement = "DELETE FROM share WHERE application = ?1 AND version = ?2";
         any(sql, statement, (application, version))?;
+    }
+    for contact in &change.erased_contacts {
+        one(sql, "DELETE FROM contact WHERE id = ?1 AND application = ?2", (contact.to_string(), application))?;
     }
     Ok(())
 }
@@ -159,7 +163,7 @@ fn insert_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
 fn update_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
     let statement = "UPDATE client SET last_version = ?2, issuance = ?3, next_attempt = ?4, next_deadline = ?5, \
                      apis = ?6, agreement = ?7, needs_agreement = ?8, agreed = ?9, agreed_as_of = ?10, cases = ?11, \
-                     in_campaign = ?12 \
+                     in_campaign = ?12, contacts = ?13 \
                      WHERE application = ?1";
     let values = (
         client.application.as_str(),
@@ -174,6 +178,7 @@ fn update_client(sql: &Connection, client: &Client) -> Result<(), Failure> {
         client.agreed.map(|agreed| agreed.as_of),
         json(&client.cases)?,
         client.issuance.campaign.is_some(),
+        json(&client.contacts)?,
     );
     one(sql, statement, values)
 }
@@ -300,7 +305,7 @@ fn notice(sql: &Connection, application: &str, write: Write, row: &Notice) -> Re
         Write::Insert => {
             let statement = "INSERT INTO notice (id, application, what, contact, reference, attempts, state, \
                              not_before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let reference = row.reference.plain();
+            let reference = row.reference.as_ref().map(Reference::plain);
             let contact = match row.to {
                 Addressee::Contact(contact) => Some(contact.to_string()),
                 Addressee::Operators => None,

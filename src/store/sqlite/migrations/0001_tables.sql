@@ -145,7 +145,7 @@ CREATE TABLE notice (
   application  TEXT NOT NULL REFERENCES client (application),
   what         TEXT NOT NULL,
   contact      TEXT,
-  reference    TEXT NOT NULL,
+  reference    TEXT,
   attempts     INTEGER NOT NULL,
   state        TEXT NOT NULL,
   not_before   INTEGER
