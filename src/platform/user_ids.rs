@@ -31,9 +31,16 @@ impl UserIds {
     }
 }
 
+/// `DEFAULT_OVERFLOWUID` of linux/highuid.h.
+const OVERFLOW_DEFAULT: u32 = 65_534;
+
 /// The number by which the kernel calls every account that is not mapped.
 pub fn of_the_unmapped() -> io::Result<u32> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid")?;
+    let text = match std::fs::read_to_string("/proc/sys/kernel/overflowuid") {
+        // Hidden from a service (systemd, `ProcSubset=pid`): then the kernel's own default is the best word there is.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(OVERFLOW_DEFAULT),
+        text => text?,
+    };
     text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "overflowuid is not a number"))
 }
 

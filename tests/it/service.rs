@@ -94,7 +94,10 @@ fn ready_and_hardened(machine: &Machine) {
 
 fn operators_are_told_apart(harness: &Harness, machine: &Machine, approval: &Approval) {
     machine.sh("useradd anna && useradd bo && useradd eva && usermod -aG tallyd-operators bo").expect_exit(0);
+    // Four eyes take people who can be told apart, which the daemon must find them to be in here.
+    machine.sh(&format!("sed -i 's/^#four_eyes = .*/four_eyes = [\"revoke\"]/' {CONFIGURATION}")).expect_exit(0);
     machine.sh(&tested("operator")).expect_exit(0);
+    machine.sh(&format!("grep '^four_eyes' {CONFIGURATION}")).expect_exit(0);
     assert!(is_active(machine));
     let uid = |user: &str| machine.sh(&format!("id -u {user}")).expect_exit(0).out.trim().parse::<u64>().unwrap();
     for user in ["anna", "bo"] {
