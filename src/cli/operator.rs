@@ -95,6 +95,9 @@ fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
         "faults-in-body" => failure.hint("correct what is named, and run the command again"),
         "unknown-campaign" | "campaign-over" => failure.hint("tallyd campaigns --all shows every campaign"),
         "nothing-matches" => failure.hint("tallyd reissue --all --dry-run shows who is left alone, and why"),
+        "second-person-required" => {
+            failure.hint("tallyd reissue CLIENT without --all and --contact is put before a second person")
+        }
         "case-required" => failure.hint("give the case: --case NUMBER"),
         "own-request" => failure.hint("ask another operator to do it, from an account of his own"),
         "request-closed" => failure.hint("tallyd requests --all tells what became of it"),

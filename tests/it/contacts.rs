@@ -249,6 +249,23 @@ fn an_address_is_found_and_forgotten_wherever_it_stands() {
     assert_eq!(harness.entries("contact.forgotten").len(), 3, "a second time nothing happens");
 }
 
+#[test]
+fn where_a_re_issue_takes_two_one_to_another_address_does_not_go_round_that() {
+    let user = rustix::process::getuid().as_raw();
+    let rules = "four_eyes = [\"reissue\", \"reissue-compromised\"]";
+    let harness = Harness::start_with(|settings| settings.operator = format!("users = [{user}, \"daemon\"]\n{rules}"));
+    let approval = Approval::new();
+    harness.issue(&approval);
+    let reissue = ["reissue", approval.application(), "--contact", "mine@exempel.se", "--reason", "Asked"];
+    for more in [&[][..], &["--compromised"]] {
+        let refused = harness.run(&[&reissue[..], more].concat()).expect_exit(1);
+        assert!(refused.err.contains("asks for a second person"), "{}", refused.err);
+        assert!(refused.err.contains("hint: tallyd reissue CLIENT without --all and --contact"), "{}", refused.err);
+    }
+    assert!(harness.entries("reissue.ordered").is_empty() && harness.entries("contact.replaced").is_empty());
+    assert!(stand_somewhere(&harness, &["mine@exempel.se"]).is_empty());
+}
+
 /// The commands of the README, as printed, one after the other.
 #[test]
 fn the_commands_of_the_readme_do_what_it_says() {
