@@ -9,6 +9,7 @@ use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
 use super::requests::Shown;
 use super::{reissue, revoke};
+use crate::domain::ids::CampaignId;
 use crate::domain::request::RequestId;
 use crate::http::client::Question;
 
@@ -40,7 +41,11 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         Reader::Programs => output.json(&answer),
         Reader::People => tell(&answer, output),
     }
-    Ok(Exit::Done)
+    // A campaign is driven by whoever opens it.
+    match text(&answer, "/campaign_id").parse::<CampaignId>() {
+        Ok(campaign) => reissue::go_on(campaign, &args.daemon, config, output),
+        Err(_) => Ok(Exit::Done),
+    }
 }
 
 fn asked(shown: &Shown, request: RequestId, output: &mut Output) -> Result<bool, Failure> {
@@ -69,6 +74,9 @@ fn is_yes(line: &str) -> bool {
 
 fn tell(answer: &Value, output: &mut Output) {
     output.say("Approved, and carried out.");
+    if !text(answer, "/campaign_id").is_empty() {
+        return;
+    }
     if text(answer, "/issuance_id").is_empty() {
         output.say(revoke::told(answer));
     } else {

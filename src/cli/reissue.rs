@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub(super) use all::go_on;
+
 use super::contacts::{address, warn};
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};

@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::operator::{Daemon, instant, text};
 use super::output::{Exit, Failure, Output, Reader};
 use super::show::verifying;
+use crate::domain::campaign::Filter;
 use crate::domain::duration::spelled;
+use crate::domain::issuance::Replacement;
+use crate::domain::organisation::Party;
 use crate::domain::request::{Asked, Content, RequestId};
 use crate::http::client::Question;
 use crate::journal::request_id;
@@ -111,8 +114,9 @@ pub(super) fn put_off(answer: &Value) -> Option<String> {
     }
     let (id, expires) = (text(answer, "/request"), instant(&text(answer, "/content/expires")));
     let mut said = vec!["Nothing has been done yet: this takes a second person.".to_owned()];
-    if ["reissue-compromised", "revoke"].contains(&text(answer, "/command").as_str()) {
-        said.push("Until it is approved, everything of the client that verifies now still verifies.".to_owned());
+    let is_urgent = ["/command", "/content/asked/replaces"].map(|path| text(answer, path));
+    if is_urgent.iter().any(|word| ["reissue-compromised", "revoke", "compromised"].contains(&word.as_str())) {
+        said.push("Until it is approved, whatever verifies now still verifies.".to_owned());
     }
     said.push(format!(
         "Before {expires} another operator, from another account than yours, is to run: tallyd approve {id}"
@@ -131,6 +135,23 @@ pub(super) fn is_put_off(answer: &Value, output: &mut Output) -> bool {
         }
     }
     true
+}
+
+/// The filters of a campaign, in words.
+fn chosen(filter: &Filter) -> String {
+    let party = filter.party.as_ref().map(|party| match party {
+        Party::Organisation(number) => format!("organisation {number}"),
+        Party::Person(_) => "one sole trader".to_owned(),
+    });
+    let given = [
+        filter.environment.map(|environment| format!("environment {environment}")),
+        filter.api.as_ref().map(|api| format!("API {api}")),
+        party,
+        filter.ends_before.map(|before| format!("ends before {}", before.date())),
+        filter.registered_by.map(|by| format!("registered by {}", instant(&by.to_string()))),
+    ];
+    let given: Vec<_> = given.into_iter().flatten().collect();
+    if given.is_empty() { "all that there are".to_owned() } else { given.join(", ") }
 }
 
 /// One request as the daemon shows it, held against its id.
@@ -180,10 +201,24 @@ impl Shown {
     /// The order in words, with every parameter.
     fn order(&self) -> String {
         let command = self.content.asked.command();
+        let after = |grace_seconds: u32| spelled(Duration::from_secs(u64::from(grace_seconds)));
         match &self.content.asked {
             Asked::Reissue { grace_seconds } => {
-                let grace = spelled(Duration::from_secs(u64::from(*grace_seconds)));
+                let grace = after(*grace_seconds);
                 format!("{command}: a new credential; the old one verifies until it is proven, and {grace} after that")
+            }
+            Asked::ReissueAll { filter, replaces, matched, limit } => {
+                let old = match replaces {
+                    Replacement::GraceSeconds(grace_seconds) => {
+                        let grace = after(*grace_seconds);
+                        format!("each old one verifies until the new one is proven, and {grace} after that")
+                    }
+                    Replacement::Compromised | Replacement::First => {
+                        "whatever verifies of them ends at once".to_owned()
+                    }
+                };
+                let clients = chosen(filter);
+                format!("{command}: new credentials for {limit} of {matched} clients at most ({clients}); {old}")
             }
             Asked::ReissueCompromised {} => {
                 format!("{command}: a new credential; whatever verifies now ends at once")

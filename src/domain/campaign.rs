@@ -76,6 +76,8 @@ pub struct Filter {
     pub party: Option<Party>,
     /// Only those whose active credential ends by itself before this instant.
     pub ends_before: Option<Timestamp>,
+    /// Only those that were registered by then: the clients that were in sight when a second person was asked.
+    pub registered_by: Option<Timestamp>,
 }
 
 /// Why a client that matches is not re-issued.
@@ -108,6 +110,7 @@ impl Filter {
         self.environment.is_none_or(|environment| client.environment == environment)
             && self.api.as_ref().is_none_or(|api| client.apis.contains(api))
             && self.party.as_ref().is_none_or(|party| client.party == *party)
+            && self.registered_by.is_none_or(|by| client.registered <= by)
             && self.ends_before.is_none_or(|before| ends().is_some_and(|ends| ends < before))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ids::{ApiCategory, ApiName, Environment, Label, Prefix};
-use super::request::Governed;
+use super::request::{Asked, Governed};
 use super::time::Timestamp;
 use super::words::words_of;
 
@@ -87,6 +87,16 @@ pub enum PersonalMailbox {
 words_of!(PersonalMailbox { Allow => "allow", Warn => "warn", Refuse => "refuse" });
 
 impl Policy {
+    /// Whether an operator cannot have this done alone.
+    pub fn takes_two(&self, asked: &Asked) -> bool {
+        asked.commands().any(|command| self.four_eyes.contains(&command))
+    }
+
+    /// Whether an operator cannot have this done without a case number.
+    pub fn takes_a_case(&self, asked: &Asked) -> bool {
+        asked.commands().any(|command| self.case_required.contains(&command))
+    }
+
     /// Whether an approval for these APIs needs an agreement there.
     pub fn needs_agreement<'a>(&self, apis: impl IntoIterator<Item = &'a ApiName>, environment: Environment) -> bool {
         let rules = apis.into_iter().filter_map(|name| self.apis.get(name)).map(|api| api.agreement);

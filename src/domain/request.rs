@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::campaign::Filter;
 use super::ids::{ApplicationId, EventPart, NoticeId, PeerName, RequestNonce, serde_as_text};
 use super::issuance::Replacement;
 use super::name::Name;
@@ -26,6 +27,8 @@ pub enum Governed {
     Reissue,
     /// A re-issue whose old credential ends at once.
     ReissueCompromised,
+    /// A re-issue of many clients, of either kind.
+    ReissueAll,
     /// A revocation.
     Revoke,
 }
@@ -33,6 +36,7 @@ pub enum Governed {
 words_of!(Governed {
     Reissue => "reissue",
     ReissueCompromised => "reissue-compromised",
+    ReissueAll => "reissue-all",
     Revoke => "revoke",
 });
 
@@ -47,6 +51,17 @@ pub enum Asked {
     },
     /// A new credential; the old one ends at once.
     ReissueCompromised {},
+    /// New credentials for every client that matches, in one campaign.
+    ReissueAll {
+        /// Which clients.
+        filter: Filter,
+        /// What becomes of the old credentials.
+        replaces: Replacement,
+        /// How many clients it would re-issue when it was asked for.
+        matched: u64,
+        /// How many it re-issues at most: no more than were in sight.
+        limit: u64,
+    },
     /// The end of whatever verifies or is on its way.
     Revoke {},
 }
@@ -66,16 +81,26 @@ impl Asked {
         match self {
             Self::Reissue { .. } => Governed::Reissue,
             Self::ReissueCompromised {} => Governed::ReissueCompromised,
+            Self::ReissueAll { .. } => Governed::ReissueAll,
             Self::Revoke {} => Governed::Revoke,
         }
     }
 
-    /// What becomes of the old credential; `None` when no new one is asked for.
+    /// Every command by whose rules it goes. What takes a second person for one client takes one for many.
+    pub fn commands(&self) -> impl Iterator<Item = Governed> {
+        let of_each = match self {
+            Self::ReissueAll { replaces, .. } => Self::reissue(*replaces).map(|one| one.command()),
+            Self::Reissue { .. } | Self::ReissueCompromised {} | Self::Revoke {} => None,
+        };
+        [self.command()].into_iter().chain(of_each)
+    }
+
+    /// What becomes of the old credential of the one client; `None` when no new one is asked for, or many are.
     pub fn replaces(&self) -> Option<Replacement> {
         match self {
             Self::Reissue { grace_seconds } => Some(Replacement::GraceSeconds(*grace_seconds)),
             Self::ReissueCompromised {} => Some(Replacement::Compromised),
-            Self::Revoke {} => None,
+            Self::Revoke {} | Self::ReissueAll { .. } => None,
         }
     }
 }
@@ -274,6 +299,8 @@ pub enum Obstacle {
     AgreementAwaited,
     /// The agreement that the client rests on is over.
     AgreementOver,
+    /// No client was left that could be re-issued.
+    NothingMatches,
     /// The agency has come to ask for a case number, and the request has none.
     CaseRequired,
     /// The technical contact was erased meanwhile.
@@ -286,6 +313,7 @@ words_of!(Obstacle {
     GraceTooLong => "grace-too-long",
     AgreementAwaited => "agreement-awaited",
     AgreementOver => "agreement-over",
+    NothingMatches => "nothing-matches",
     CaseRequired => "case-required",
     ContactErased => "contact-erased",
 });
@@ -355,7 +383,10 @@ mod tests {
 
     #[test]
     fn every_command_can_be_asked_for_under_its_own_name() {
-        let all = [Asked::Reissue { grace_seconds: 60 }, Asked::ReissueCompromised {}, Asked::Revoke {}];
+        let replaces = Replacement::Compromised;
+        let many = Asked::ReissueAll { filter: Filter::default(), replaces, matched: 7, limit: 5 };
+        let all = [Asked::Reissue { grace_seconds: 60 }, Asked::ReissueCompromised {}, many.clone(), Asked::Revoke {}];
+        assert_eq!(many.commands().collect::<Vec<_>>(), [Governed::ReissueAll, Governed::ReissueCompromised]);
         for asked in &all {
             let written = serde_json::to_value(asked).unwrap();
             assert_eq!(written["do"], asked.command().as_str());

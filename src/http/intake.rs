@@ -332,9 +332,10 @@ fn order_refused(refusal: OrderRefusal) -> Problem {
             Problem::conflict("grace-too-long", "The grace is longer than the agency's configuration allows.")
         }
         // Rules for operators, to which no event is held.
-        OrderRefusal::CaseRequired | OrderRefusal::SecondPersonRequired | OrderRefusal::NotAPerson => {
-            Problem::forbidden("operators-only", "This is for the agency's operators.")
-        }
+        OrderRefusal::NothingMatches
+        | OrderRefusal::CaseRequired
+        | OrderRefusal::SecondPersonRequired
+        | OrderRefusal::NotAPerson => Problem::forbidden("operators-only", "This is for the agency's operators."),
         OrderRefusal::ContactErased => Problem::conflict("technical-contact-erased", CONTACT_ERASED),
         // No event changes a contact.
         OrderRefusal::Contact(_) => Problem::conflict("contact-refused", "The contact cannot be changed so."),

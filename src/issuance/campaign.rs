@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::notify::NoticeIds;
-use super::order::Order;
+use super::order::{Missing, Order, permitted};
 use super::reissue::Opening;
+use super::request::Seconded;
 use crate::domain::campaign::{self, Campaign, CampaignState, Closing, Filter, Skip};
 use crate::domain::ids::{ApplicationId, CampaignId, EventPart, IssuanceId};
 use crate::domain::issuance::Replacement;
@@ -34,6 +35,14 @@ pub struct CampaignOrder {
     pub limit: Option<u64>,
 }
 
+impl CampaignOrder {
+    /// The same as a second person is asked for it: so many clients are in sight, and no more will be re-issued.
+    pub(super) fn asked(&self, matched: u64) -> Asked {
+        let limit = self.limit.unwrap_or(matched).min(matched);
+        Asked::ReissueAll { filter: self.filter.clone(), replaces: self.replaces, matched, limit }
+    }
+}
+
 /// Puts a campaign on record. Nothing is re-issued yet.
 pub struct OpenCampaign {
     /// Who orders it.
@@ -44,6 +53,8 @@ pub struct OpenCampaign {
     pub order: CampaignOrder,
     /// How many clients it is going to re-issue, as things stand.
     pub matched: u64,
+    /// The second person's word, where one was given.
+    pub seconded: Option<Seconded>,
     /// The agency's numbers.
     pub policy: Arc<Policy>,
 }
@@ -81,9 +92,9 @@ pub enum CampaignRefusal {
     GraceTooLong,
     /// No client would be re-issued.
     NothingMatches,
-    /// The agency asks for a case number with re-issues of this kind.
+    /// The agency asks for a case number.
     CaseRequired,
-    /// The agency asks for a second person with re-issues of this kind.
+    /// The agency asks for a second person.
     SecondPersonRequired,
     /// It has ended.
     Over,
@@ -95,6 +106,15 @@ pub enum CampaignRefusal {
     Reissued,
     /// It leaves this client alone.
     Skipped(Skip),
+}
+
+impl From<Missing> for CampaignRefusal {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Case => Self::CaseRequired,
+            Missing::SecondPerson => Self::SecondPersonRequired,
+        }
+    }
 }
 
 impl Command for OpenCampaign {
@@ -110,13 +130,8 @@ impl Command for OpenCampaign {
     }
 
     fn decide(&self, _state: &Loaded, _now: Timestamp) -> Result<Decision<()>, CampaignRefusal> {
-        let single = Asked::reissue(self.order.replaces).map(|asked| asked.command());
-        if self.order.case.is_none() && single.is_some_and(|command| self.policy.case_required.contains(&command)) {
-            return Err(CampaignRefusal::CaseRequired);
-        }
-        if single.is_some_and(|command| self.policy.four_eyes.contains(&command)) {
-            return Err(CampaignRefusal::SecondPersonRequired);
-        }
+        let asked = self.order.asked(self.matched);
+        permitted(&asked, self.order.case.as_ref(), self.seconded.as_ref(), &self.policy)?;
         if self.order.replaces.grace() > self.policy.grace_max {
             return Err(CampaignRefusal::GraceTooLong);
         }
@@ -124,7 +139,8 @@ impl Command for OpenCampaign {
             return Err(CampaignRefusal::NothingMatches);
         }
         let CampaignOrder { filter, replaces, reason, case, limit } = self.order.clone();
-        let opened = CampaignOpened { filter, replaces, reason, case, matched: self.matched, limit };
+        let request = self.seconded.as_ref().map(Seconded::request);
+        let opened = CampaignOpened { filter, replaces, reason, case, matched: self.matched, limit, request };
         let subject = Subject::Campaign { campaign: self.campaign };
         Ok(Decision { facts: vec![(subject, Fact::CampaignOpened(opened))], enclosures: Vec::new(), answer: () })
     }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use super::campaign::{CampaignOrder, CampaignRefusal, CloseCampaign, OpenCampaign, ReissueInCampaign};
 use super::desk::{Desk, DeskError};
+use super::order::OrderRefusal;
+use super::request::of_campaign;
 use crate::domain::campaign::{self, Campaign, Closing, Filter, Skip};
 use crate::domain::contact::{Contact, Role};
 use crate::domain::ids::{ApplicationId, CampaignId, IssuanceId};
 use crate::domain::issuance::Replacement;
+use crate::domain::request::Request;
 use crate::journal::actor::Actor;
 use crate::store::contract::{SubmitError, Unavailable};
 use crate::store::queries::ClientView;
@@ -99,6 +102,26 @@ impl Desk {
         Ok(page.await?)
     }
 
+    /// Puts a campaign on record for a second person, where it takes one. Nothing else happens. `None`: it takes none.
+    pub async fn request_campaign(
+        &self,
+        actor: Actor,
+        order: &CampaignOrder,
+    ) -> Result<Option<Request>, DeskError<OrderRefusal>> {
+        // How many match does not change whether it takes two.
+        if !self.needs_second_person(&order.asked(0)) {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let matched = match self.count(&order.filter, order.replaces).await {
+            Ok(matched) => matched,
+            Err(error) => return Err(error.map(|refusal| of_campaign(&refusal))),
+        };
+        let filter = Filter { registered_by: Some(now), ..order.filter.clone() };
+        let asked = CampaignOrder { filter, ..order.clone() }.asked(matched);
+        self.request(actor, None, order.reason.clone(), order.case.clone(), asked).await.map(Some)
+    }
+
     /// Opens a campaign. Nothing is re-issued yet.
     pub async fn open_campaign(
         &self,
@@ -107,7 +130,8 @@ impl Desk {
     ) -> Result<CampaignId, DeskError<CampaignRefusal>> {
         let matched = self.count(&order.filter, order.replaces).await?;
         let campaign = CampaignId::new(self.clock.now(), &*self.random)?;
-        let command = OpenCampaign { actor, campaign, order, matched, policy: Arc::clone(&self.policy) };
+        let policy = Arc::clone(&self.policy);
+        let command = OpenCampaign { actor, campaign, order, matched, seconded: None, policy };
         self.submit(command).await?.into_answer();
         Ok(campaign)
     }

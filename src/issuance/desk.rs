@@ -86,6 +86,19 @@ pub enum DeskError<R> {
     ShareLost,
 }
 
+impl<R> DeskError<R> {
+    /// The same with another kind of refusal.
+    pub fn map<S>(self, of: impl FnOnce(R) -> S) -> DeskError<S> {
+        match self {
+            Self::Refused(refusal) => DeskError::Refused(of(refusal)),
+            Self::Unavailable(why) => DeskError::Unavailable(why),
+            Self::Read(error) => DeskError::Read(error),
+            Self::Randomness(error) => DeskError::Randomness(error),
+            Self::ShareLost => DeskError::ShareLost,
+        }
+    }
+}
+
 impl<R> From<SubmitError<R>> for DeskError<R> {
     fn from(error: SubmitError<R>) -> Self {
         match error {

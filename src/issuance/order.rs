@@ -7,7 +7,7 @@ use crate::domain::issuance::CancelCause;
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::policy::Policy;
-use crate::domain::request::Governed;
+use crate::domain::request::Asked;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EventIdentity, Fact, IssuanceCancelled, Ordered};
 use crate::journal::subject::Subject;
@@ -47,6 +47,8 @@ pub enum OrderRefusal {
     AgreementAwaited,
     /// The agreement that the client rests on is over.
     AgreementOver,
+    /// No client would be re-issued.
+    NothingMatches,
     /// The agency asks for a case number with this command.
     CaseRequired,
     /// The agency asks for a second person with this command.
@@ -57,6 +59,40 @@ pub enum OrderRefusal {
     ContactErased,
     /// The contact cannot be changed as the order says.
     Contact(ContactRefusal),
+}
+
+/// What the agency's rules ask for with an operator's order, and it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// A case number.
+    Case,
+    /// A second person.
+    SecondPerson,
+}
+
+impl From<Missing> for OrderRefusal {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Case => Self::CaseRequired,
+            Missing::SecondPerson => Self::SecondPersonRequired,
+        }
+    }
+}
+
+/// Whether an operator's order has all that the agency's rules ask for.
+pub(super) fn permitted(
+    asked: &Asked,
+    case: Option<&EventPart>,
+    seconded: Option<&Seconded>,
+    policy: &Policy,
+) -> Result<(), Missing> {
+    if policy.takes_a_case(asked) && case.is_none() {
+        return Err(Missing::Case);
+    }
+    if policy.takes_two(asked) && seconded.is_none() {
+        return Err(Missing::SecondPerson);
+    }
+    Ok(())
 }
 
 impl Order {
@@ -70,19 +106,13 @@ impl Order {
         Ordered { reason: self.reason.clone(), case: self.case.clone(), event: self.event.clone(), request }
     }
 
-    /// Whether the agency's rules for operators let this command be carried out. Case systems have rules of their own,
-    /// a second person among them.
-    pub(super) fn permitted(&self, command: Governed, policy: &Policy) -> Result<(), OrderRefusal> {
-        if self.event.is_some() {
-            return Ok(());
+    /// Whether the agency's rules for operators let this be carried out. Case systems have rules of their own, a second
+    /// person among them.
+    pub(super) fn permitted(&self, asked: &Asked, policy: &Policy) -> Result<(), OrderRefusal> {
+        match &self.event {
+            Some(_) => Ok(()),
+            None => Ok(permitted(asked, self.case.as_ref(), self.seconded.as_ref(), policy)?),
         }
-        if policy.case_required.contains(&command) && self.case.is_none() {
-            return Err(OrderRefusal::CaseRequired);
-        }
-        if policy.four_eyes.contains(&command) && self.seconded.is_none() {
-            return Err(OrderRefusal::SecondPersonRequired);
-        }
-        Ok(())
     }
 }
 

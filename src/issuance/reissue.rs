@@ -85,7 +85,7 @@ impl Command for Reissue {
             return Ok(Decision { facts, enclosures, answer: Reissued { event: answer, old: OldFate::None } });
         }
         if let Some(asked) = Asked::reissue(self.replaces) {
-            self.order.permitted(asked.command(), &self.policy)?;
+            self.order.permitted(&asked, &self.policy)?;
         }
         let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
         if self.replaces.grace() > self.policy.grace_max {

@@ -4,12 +4,16 @@
 
 use std::sync::Arc;
 
+use super::campaign::{CampaignOrder, CampaignRefusal, OpenCampaign};
 use super::desk::{Desk, DeskError};
 use super::notify::NoticeIds;
 use super::order::{Order, OrderRefusal};
 use super::reissue::{Reissue, Reissued};
 use super::revoke::{Revoke, Revoked};
-use crate::domain::ids::{IssuanceId, NoticeId, RequestNonce};
+use crate::domain::campaign::Filter;
+use crate::domain::ids::{ApplicationId, CampaignId, EventPart, IssuanceId, NoticeId, RequestNonce};
+use crate::domain::issuance::Replacement;
+use crate::domain::name::Name;
 use crate::domain::policy::Policy;
 use crate::domain::random::RandomnessFailed;
 use crate::domain::request::{Asked, Content, Request, RequestId, RequestState};
@@ -18,7 +22,7 @@ use crate::journal::actor::Actor;
 use crate::journal::fact::{Fact, RequestMade};
 use crate::journal::request_id;
 use crate::journal::subject::Subject;
-use crate::store::contract::{Command, Decision, Loaded, Scope};
+use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
 
 /// The word of a second person: an order that has it may be carried out. Only the files about requests make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,8 @@ impl Seconded {
 pub struct Drawn {
     /// The id of the order, if the request brings one.
     pub issuance: IssuanceId,
+    /// The id of the campaign, if it brings one.
+    pub campaign: CampaignId,
     /// Ids for the notices that the order brings.
     pub notices: NoticeIds,
     /// The id of the mail to the agency's operators.
@@ -51,8 +57,14 @@ pub struct Drawn {
 
 /// An order that is put on record instead of being carried out.
 pub struct MakeRequest {
-    /// Who asks, about whom, why.
-    pub order: Order,
+    /// Who asks.
+    pub actor: Actor,
+    /// About which client; none when it is about several.
+    pub application: Option<ApplicationId>,
+    /// Why, in his words.
+    pub reason: Name,
+    /// The agency's case, where one is given.
+    pub case: Option<EventPart>,
     /// What for.
     pub asked: Asked,
     /// What is drawn beforehand.
@@ -66,40 +78,38 @@ impl Command for MakeRequest {
     type Refusal = OrderRefusal;
 
     fn actor(&self) -> Actor {
-        self.order.actor.clone()
+        self.actor.clone()
     }
 
     fn scope(&self) -> Scope {
-        self.order.scope()
+        Scope::of(self.application.clone().map_or(Find::Nothing, Find::Application))
     }
 
     fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<Request>, OrderRefusal> {
-        let by = self.order.actor.person().filter(|person| !person.is_nobody()).ok_or(OrderRefusal::NotAPerson)?;
-        let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
+        let by = self.actor.person().filter(|person| !person.is_nobody()).ok_or(OrderRefusal::NotAPerson)?;
+        let application = match &self.application {
+            // By whichever of its names it was asked for.
+            Some(_) => Some(state.client().ok_or(OrderRefusal::UnknownClient)?.application.clone()),
+            None => None,
+        };
         let content = Content {
-            application: Some(client.application.clone()),
+            application,
             asked: self.asked.clone(),
             by,
-            reason: self.order.reason.clone(),
-            case: self.order.case.clone(),
+            reason: self.reason.clone(),
+            case: self.case.clone(),
             made: now,
             expires: now.after(self.policy.request_life),
             nonce: self.drawn.nonce,
         };
-        let state_of = RequestState::Waiting;
-        let reports = Default::default();
-        let request = Request { id: request_id(&content), content, state: state_of, own_attempts: 0, reports };
+        let (id, reports) = (request_id(&content), Default::default());
+        let request = Request { id, content, state: RequestState::Waiting, own_attempts: 0, reports };
         // What would come of it, if the second person said yes at once.
-        CarryOut { actor: &self.order.actor, request: &request, drawn: &self.drawn, policy: &self.policy }
+        CarryOut { actor: &self.actor, request: &request, drawn: &self.drawn, policy: &self.policy }
             .decide(state, now)?;
-        let made = RequestMade {
-            asked: self.asked.clone(),
-            reason: request.content.reason.clone(),
-            case: request.content.case.clone(),
-            expires: request.content.expires,
-            nonce: request.content.nonce,
-            report: report(&self.policy, self.drawn.report),
-        };
+        let Content { reason, case, expires, nonce, .. } = request.content.clone();
+        let report = report(&self.policy, self.drawn.report);
+        let made = RequestMade { asked: self.asked.clone(), reason, case, expires, nonce, report };
         let facts = vec![(Subject::of_request(&request), Fact::RequestMade(made))];
         Ok(Decision { facts, enclosures: Vec::new(), answer: request })
     }
@@ -110,6 +120,8 @@ impl Command for MakeRequest {
 pub enum Effect {
     /// A new order.
     Reissued(Reissued),
+    /// A campaign, of which nothing is re-issued yet.
+    Opened(CampaignId),
     /// The end of credentials.
     Revoked(Revoked),
 }
@@ -125,21 +137,71 @@ pub(super) struct CarryOut<'a> {
 impl CarryOut<'_> {
     /// The decision of the command that was asked for, on the state as it is now.
     pub(super) fn decide(&self, state: &Loaded, now: Timestamp) -> Result<Decision<Effect>, OrderRefusal> {
-        let Content { application, asked, reason, case, .. } = &self.request.content;
-        let order = Order {
+        let (notices, policy) = (self.drawn.notices.clone(), Arc::clone(self.policy));
+        let issuance = self.drawn.issuance;
+        match &self.request.content.asked {
+            Asked::Reissue { grace_seconds } => {
+                let replaces = Replacement::GraceSeconds(*grace_seconds);
+                let reissue = Reissue { order: self.order()?, replaces, issuance, notices, contact: None, policy };
+                Ok(effect(reissue.decide(state, now)?, Effect::Reissued))
+            }
+            Asked::ReissueCompromised {} => {
+                let replaces = Replacement::Compromised;
+                let reissue = Reissue { order: self.order()?, replaces, issuance, notices, contact: None, policy };
+                Ok(effect(reissue.decide(state, now)?, Effect::Reissued))
+            }
+            Asked::ReissueAll { filter, replaces, matched, limit } => {
+                let campaign = self.drawn.campaign;
+                let opened = self.campaign(filter, *replaces, *matched, *limit).decide(state, now);
+                let opened = opened.map_err(|refusal| of_campaign(&refusal))?;
+                Ok(effect(opened, |()| Effect::Opened(campaign)))
+            }
+            Asked::Revoke {} => {
+                let revoke = Revoke { order: self.order()?, notices, policy };
+                Ok(effect(revoke.decide(state, now)?, Effect::Revoked))
+            }
+        }
+    }
+
+    fn order(&self) -> Result<Order, OrderRefusal> {
+        let Content { application, reason, case, .. } = &self.request.content;
+        Ok(Order {
             actor: self.actor.clone(),
             application: application.clone().ok_or(OrderRefusal::UnknownClient)?,
             reason: reason.clone(),
             case: case.clone(),
             event: None,
             seconded: Some(Seconded::by(self.request)),
-        };
-        let (notices, policy) = (self.drawn.notices.clone(), Arc::clone(self.policy));
-        let Some(replaces) = asked.replaces() else {
-            return Ok(effect(Revoke { order, notices, policy }.decide(state, now)?, Effect::Revoked));
-        };
-        let reissue = Reissue { order, replaces, issuance: self.drawn.issuance, notices, contact: None, policy };
-        Ok(effect(reissue.decide(state, now)?, Effect::Reissued))
+        })
+    }
+
+    fn campaign(&self, filter: &Filter, replaces: Replacement, matched: u64, limit: u64) -> OpenCampaign {
+        let (reason, case) = (self.request.content.reason.clone(), self.request.content.case.clone());
+        OpenCampaign {
+            actor: self.actor.clone(),
+            campaign: self.drawn.campaign,
+            order: CampaignOrder { filter: filter.clone(), replaces, reason, case, limit: Some(limit) },
+            matched,
+            seconded: Some(Seconded::by(self.request)),
+            policy: Arc::clone(self.policy),
+        }
+    }
+}
+
+/// Why a campaign is not opened, as an order is refused.
+pub(super) fn of_campaign(refusal: &CampaignRefusal) -> OrderRefusal {
+    match refusal {
+        CampaignRefusal::GraceTooLong => OrderRefusal::GraceTooLong,
+        CampaignRefusal::CaseRequired => OrderRefusal::CaseRequired,
+        CampaignRefusal::SecondPersonRequired => OrderRefusal::SecondPersonRequired,
+        CampaignRefusal::NothingMatches
+        // None of these is said of one that is only to be opened.
+        | CampaignRefusal::Unknown
+        | CampaignRefusal::Over
+        | CampaignRefusal::Spent
+        | CampaignRefusal::NotAMember
+        | CampaignRefusal::Reissued
+        | CampaignRefusal::Skipped(_) => OrderRefusal::NothingMatches,
     }
 }
 
@@ -156,21 +218,29 @@ pub(super) fn report(policy: &Policy, id: NoticeId) -> Option<NoticeId> {
 impl Desk {
     /// Whether an operator cannot have this done alone.
     pub fn needs_second_person(&self, asked: &Asked) -> bool {
-        self.policy.four_eyes.contains(&asked.command())
+        self.policy.takes_two(asked)
     }
 
     /// Puts an order on record for a second person. Nothing else happens.
-    pub async fn request(&self, order: Order, asked: Asked) -> Result<Request, DeskError<OrderRefusal>> {
+    pub async fn request(
+        &self,
+        actor: Actor,
+        application: Option<ApplicationId>,
+        reason: Name,
+        case: Option<EventPart>,
+        asked: Asked,
+    ) -> Result<Request, DeskError<OrderRefusal>> {
         let (drawn, policy) = (self.draw_for_request()?, Arc::clone(&self.policy));
-        let request = self.submit(MakeRequest { order, asked, drawn, policy }).await?.into_answer();
+        let request = self.submit(MakeRequest { actor, application, reason, case, asked, drawn, policy }).await?;
         self.work.notify_one();
-        Ok(request)
+        Ok(request.into_answer())
     }
 
     pub(super) fn draw_for_request(&self) -> Result<Drawn, RandomnessFailed> {
         let now = self.clock.now();
         Ok(Drawn {
             issuance: IssuanceId::new(now, &*self.random)?,
+            campaign: CampaignId::new(now, &*self.random)?,
             notices: self.notice_ids()?,
             report: NoticeId::new(now, &*self.random)?,
             nonce: RequestNonce::new(now, &*self.random)?,

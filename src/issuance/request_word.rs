@@ -170,6 +170,7 @@ fn obstacle(refusal: OrderRefusal) -> Result<Obstacle, WordRefusal> {
         OrderRefusal::GraceTooLong => Ok(Obstacle::GraceTooLong),
         OrderRefusal::AgreementAwaited => Ok(Obstacle::AgreementAwaited),
         OrderRefusal::AgreementOver => Ok(Obstacle::AgreementOver),
+        OrderRefusal::NothingMatches => Ok(Obstacle::NothingMatches),
         OrderRefusal::CaseRequired => Ok(Obstacle::CaseRequired),
         OrderRefusal::ContactErased => Ok(Obstacle::ContactErased),
         // The first two were asked for before, and no request names a contact.

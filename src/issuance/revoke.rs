@@ -8,7 +8,7 @@ use super::order::{Order, OrderRefusal, end_all, withdraw};
 use crate::domain::credential::{AbandonCause, EndCause};
 use crate::domain::issuance::CancelCause;
 use crate::domain::policy::Policy;
-use crate::domain::request::Governed;
+use crate::domain::request::Asked;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::Fact;
@@ -53,7 +53,7 @@ impl Command for Revoke {
             let Decision { facts, enclosures, answer } = seen_before(seen, event);
             return Ok(Decision { facts, enclosures, answer: Revoked { event: answer, ended: 0, withdrawn: false } });
         }
-        self.order.permitted(Governed::Revoke, &self.policy)?;
+        self.order.permitted(&Asked::Revoke {}, &self.policy)?;
         let client = state.client().ok_or(OrderRefusal::UnknownClient)?;
         let withdrawn = withdraw(client, AbandonCause::Revoked, CancelCause::Revoked);
         let ending = end_all(client, EndCause::Revoked, &self.notices, Told::All);

@@ -12,11 +12,14 @@ use super::fold::{Slice, apply};
 use super::sample::History;
 use super::sample::request::operator;
 use super::subject::Subject;
+use crate::domain::campaign::Filter;
 use crate::domain::client::Client;
 use crate::domain::dice::Dice;
-use crate::domain::ids::{IssuanceId, NoticeId};
+use crate::domain::ids::{CampaignId, IssuanceId, NoticeId};
 use crate::domain::issuance::Replacement;
-use crate::domain::request::{Asked, Governed, NOBODY, News, Obstacle, Person, Report, Request, RequestState};
+use crate::domain::request::{
+    Asked, Governed, NOBODY, News, Obstacle, Person, Report, Request, RequestId, RequestState,
+};
 use crate::domain::time::Timestamp;
 
 /// Columns: where the request stands; `late` is waiting when its time is over. Rows: each fact, by Anna who asked, by Bo,
@@ -305,4 +308,61 @@ fn what_becomes_of_the_old_credential_cannot_be_swapped_after_the_approval() {
         let whole = std::iter::once(approved.clone()).chain(order);
         assert_eq!(trail(&history, whole), expected, "{replaces:?}");
     }
+}
+
+fn campaign(request: Option<RequestId>, limit: Option<u64>, replaces: Replacement) -> (Subject, Fact) {
+    let opened = CampaignOpened {
+        filter: Filter::default(),
+        replaces,
+        reason: request_reason(),
+        case: None,
+        matched: 7,
+        limit,
+        request,
+    };
+    let campaign = CampaignId::new(Timestamp::EPOCH, &Dice::new(9)).unwrap();
+    (Subject::Campaign { campaign }, Fact::CampaignOpened(opened))
+}
+
+#[test]
+fn a_campaign_that_took_a_second_person_is_the_one_that_was_approved_and_reaches_no_more() {
+    let replaces = Replacement::GraceSeconds(60);
+    let (history, _, request) = asked_for_all(replaces);
+    let approved = Fact::RequestApproved(RequestDone { report: None });
+    let approved = (operator(1001), Subject::of_request(&request), approved);
+    let two = [Governed::ReissueAll, Governed::Reissue];
+    let opened = |request, limit, replaces| {
+        let (subject, fact) = campaign(request, limit, replaces);
+        (operator(1001), subject, fact)
+    };
+    let id = Some(request.id);
+    let other = Err("an order is not the one that was approved");
+    for (limit, replaces, expected) in [
+        (Some(5), replaces, Ok(())),
+        (Some(6), replaces, other),
+        (None, replaces, other),
+        (Some(5), Replacement::Compromised, other),
+    ] {
+        let entries = [started(&two), approved.clone(), opened(id, limit, replaces)];
+        assert_eq!(trail(&history, entries), expected, "{limit:?} {replaces:?}");
+    }
+    let not_approved = Err("an order rests on a request that does not carry it");
+    assert_eq!(trail(&history, [opened(id, Some(5), replaces)]), not_approved);
+    let alone = Err("an operator carries out alone what takes a second person");
+    for rule in two {
+        assert_eq!(trail(&history, [started(&[rule]), opened(None, None, replaces)]), alone, "{rule}");
+    }
+    let compromised = Replacement::Compromised;
+    assert_eq!(trail(&history, [started(&[Governed::Reissue]), opened(None, None, compromised)]), Ok(()));
+}
+
+/// A request of Anna's to re-issue everybody, five at most.
+fn asked_for_all(replaces: Replacement) -> (History, Client, Request) {
+    let mut history = History::new(1);
+    let application = history.approve();
+    let client = history.world.clients()[&application].clone();
+    let asked = Asked::ReissueAll { filter: Filter::default(), replaces, matched: 7, limit: 5 };
+    let id = history.ask_about(None, asked, Duration::from_hours(24));
+    let request = history.world.requests()[&id].clone();
+    (history, client, request)
 }

@@ -112,7 +112,7 @@ fn what_takes_two_is_done_when_somebody_else_approves_it_and_not_before() {
     insta::assert_snapshot!(office.told(ANNA, REVOKE), @r"
     XXXX-XXXX-XXXX-XXXX
     ! Nothing has been done yet: this takes a second person.
-    ! Until it is approved, everything of the client that verifies now still verifies.
+    ! Until it is approved, whatever verifies now still verifies.
     ! Before YYYY-MM-DD HH:MM:SS another operator, from another account than yours, is to run: tallyd approve XXXX-XXXX-XXXX-XXXX
     exit 0
     ");
@@ -309,7 +309,7 @@ fn a_compromised_credential_lives_until_the_second_person_has_spoken_and_the_ans
     insta::assert_snapshot!(office.told(ANNA, &reissue), @r"
     XXXX-XXXX-XXXX-XXXX
     ! Nothing has been done yet: this takes a second person.
-    ! Until it is approved, everything of the client that verifies now still verifies.
+    ! Until it is approved, whatever verifies now still verifies.
     ! Before YYYY-MM-DD HH:MM:SS another operator, from another account than yours, is to run: tallyd approve XXXX-XXXX-XXXX-XXXX
     exit 0
     ");
@@ -495,4 +495,52 @@ fn the_readmes_commands_for_two_people_are_carried_out_as_printed() {
     assert!(shell(BO, &as_typed(look, "")).out.contains(&id) && office.works(&keys));
     office.at_a_terminal(BO, &as_typed(approve, &id), "yes").expect_exit(0);
     assert!(!office.works(&keys));
+}
+
+#[test]
+fn a_campaign_takes_two_wherever_one_of_its_orders_would_and_reaches_no_more_than_were_in_sight() {
+    let office = Office::open("four_eyes = [\"reissue\"]");
+    let approvals: Vec<_> =
+        (1..=3).map(|number| Approval::new().with("/application_id", format!("A-2026-{number}").as_str())).collect();
+    for approval in &approvals {
+        office.harness.issue(approval);
+    }
+    let all = ["reissue", "--all", "--environment", "test", "--reason", "Yearly", "--grace", "12h", "--yes"];
+    insta::assert_snapshot!(office.told(ANNA, &all), @r"
+    XXXX-XXXX-XXXX-XXXX
+    ! Nothing has been done yet: this takes a second person.
+    ! Before YYYY-MM-DD HH:MM:SS another operator, from another account than yours, is to run: tallyd approve XXXX-XXXX-XXXX-XXXX
+    exit 0
+    ");
+    assert!(office.effects() == 0 && office.harness.entries("campaign.opened").is_empty());
+    let waiting: Value = serde_json::from_str(&office.run(BO, &["requests", "--json"]).out).unwrap();
+    let id = waiting["request"].as_str().unwrap();
+    insta::assert_snapshot!(office.told(BO, &["requests", id]), @r"
+    request       XXXX-XXXX-XXXX-XXXX
+    order         reissue-all: new credentials for 3 of 3 clients at most (environment test, registered by YYYY-MM-DD HH:MM:SS); each old one verifies until the new one is proven, and 12h after that
+    asked by      daemon (uid 1)
+    reason        Yearly
+    asked         YYYY-MM-DD HH:MM:SS
+    expires       YYYY-MM-DD HH:MM:SS
+    state         waiting
+    exit 0
+    ");
+    office.run(ANNA, &["approve", id, "--yes"]).expect_exit(1);
+    // Whoever comes in between is not among those that Bo is shown.
+    let late = Approval::new().with("/application_id", "A-2026-0");
+    office.harness.issue(&late);
+    let approved = office.run(BO, &["approve", id, "--yes"]).expect_exit(0);
+    assert!(approved.err.contains("Approved, and carried out."), "{approved:?}");
+    let [opened] = &office.harness.entries("campaign.opened")[..] else { panic!("one campaign") };
+    assert_eq!(opened["data"]["request"], id);
+    assert_eq!((&opened["data"]["matched"], &opened["data"]["limit"]), (&json!(3), &json!(3)));
+    let ordered = office.harness.entries("reissue.ordered");
+    let mut reached: Vec<_> = ordered.iter().map(|entry| entry["subject"]["application"].as_str().unwrap()).collect();
+    reached.sort_unstable();
+    assert_eq!(reached, ["A-2026-1", "A-2026-2", "A-2026-3"]);
+    assert_eq!(office.run(BO, &["approve", id, "--yes"]).exit, 1, "once");
+    // The other kind is not named.
+    let compromised = ["reissue", "--all", "--reason", "A breach", "--compromised", "--yes"];
+    office.run(ANNA, &compromised).expect_exit(0);
+    assert_eq!(office.harness.entries("campaign.opened").len(), 2);
 }

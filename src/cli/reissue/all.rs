@@ -14,6 +14,7 @@ use super::super::interrupt::Interrupt;
 use super::super::operator::{Daemon, text};
 use super::super::output::{Exit, Failure, Output, Reader};
 use super::super::progress::Progress;
+use super::super::requests::is_put_off;
 use super::tally::{Tally, would_rows};
 use crate::domain::duration::spelled;
 use crate::domain::ids::{ApiName, CampaignId, Environment};
@@ -134,7 +135,22 @@ pub(super) fn run(
     }
     let question = Question::post("/v1/reissues/all", "application/json", order.to_string());
     let opened = daemon.ask_json(config, "re-issue", "all", question)?;
+    if is_put_off(&opened, output) {
+        return Ok(Exit::Done);
+    }
     asking.advance(&opened, output)
+}
+
+/// Goes on with a campaign that is open, such as one that was approved just now.
+pub(in crate::cli) fn go_on(
+    campaign: CampaignId,
+    daemon: &Daemon,
+    config: &Path,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let asking = Asking { daemon, config, at_a_time: PAGE };
+    let standing = asking.get("go on with the campaign", campaign)?;
+    asking.advance(&standing, output)
 }
 
 const DRY_RUN: &str = "tallyd reissue --all --dry-run shows every client that matches, and why it is left alone";

@@ -130,10 +130,16 @@ pub(super) fn refused(refusal: OrderRefusal) -> Problem {
         OrderRefusal::ContactErased => Problem::conflict("technical-contact-erased", CONTACT_ERASED),
         OrderRefusal::Contact(refusal) => super::contacts::refused(refusal),
         OrderRefusal::GraceTooLong => grace_too_long(),
+        OrderRefusal::NothingMatches => nothing_matches(),
         OrderRefusal::CaseRequired => case_required(),
         OrderRefusal::SecondPersonRequired => second_person_required(),
         OrderRefusal::NotAPerson => not_a_person(),
     }
+}
+
+/// What is answered to a campaign that would reach nobody.
+pub(super) fn nothing_matches() -> Problem {
+    Problem::conflict("nothing-matches", "No client would be re-issued: none matches, or all are left alone.")
 }
 
 /// What is answered to an order without the case number that the agency asks for.

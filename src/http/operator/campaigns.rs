@@ -90,6 +90,10 @@ async fn open(service: Arc<Service>, mut request: Authorised<Operator>) -> Resul
         let Wanted { filter, replaces } = wanted?;
         Some(CampaignOrder { filter, replaces, reason: reason?, case: case?, limit: limit? })
     })?;
+    let waits = service.desk.request_campaign(actor(&request), &order).await;
+    if let Some(request) = waits.map_err(|error| not_now(error, super::asked::refused))? {
+        return super::requests::awaiting(request);
+    }
     let opened = service.desk.open_campaign(actor(&request), order).await.map_err(|error| not_now(error, refused))?;
     json(StatusCode::CREATED, &standing(&service, opened).await?)
 }
@@ -135,7 +139,8 @@ impl Wanted {
         });
         let replaces = replacement(fields, faults, &service.desk.policy);
         let party = number.map(|number| number.map(|number| service.desk.pseudonyms.party(&number)));
-        let filter = Filter { environment: environment?, api: api?, party: party?, ends_before: ends_before? };
+        let (environment, api, party, ends_before) = (environment?, api?, party?, ends_before?);
+        let filter = Filter { environment, api, party, ends_before, registered_by: None };
         Some(Self { filter, replaces: replaces? })
     }
 }
@@ -179,9 +184,7 @@ fn refused(refusal: CampaignRefusal) -> Problem {
     match refusal {
         CampaignRefusal::Unknown => unknown(),
         CampaignRefusal::GraceTooLong => super::asked::grace_too_long(),
-        CampaignRefusal::NothingMatches => {
-            Problem::conflict("nothing-matches", "No client would be re-issued: none matches, or all are left alone.")
-        }
+        CampaignRefusal::NothingMatches => super::asked::nothing_matches(),
         CampaignRefusal::CaseRequired => super::asked::case_required(),
         CampaignRefusal::SecondPersonRequired => super::asked::second_person_required(),
         CampaignRefusal::Over => Problem::conflict("campaign-over", "The campaign has ended."),

@@ -9,6 +9,7 @@ use super::BODY_BYTES_MAX;
 use super::asked::{actor, not_a_person, refused};
 use super::look::page;
 use super::orders::{Reissued, Revoked};
+use crate::domain::ids::CampaignId;
 use crate::domain::name::Name;
 use crate::domain::request::{Asked, Governed, Request, RequestId, RequestState};
 use crate::http::Response;
@@ -87,6 +88,7 @@ struct CarriedOut {
 #[serde(untagged)]
 enum Did {
     Reissued(Reissued),
+    Opened { campaign_id: CampaignId },
     Revoked(Revoked),
 }
 
@@ -102,9 +104,14 @@ pub(super) async fn put_off(service: &Service, order: &Order, asked: Asked) -> R
     if !service.desk.needs_second_person(&asked) {
         return Ok(None);
     }
-    let request = service.desk.request(order.clone(), asked).await.map_err(|error| not_now(error, refused))?;
-    let answer = Awaiting { status: "awaiting-approval", request: Requested::of(request) };
-    json(StatusCode::ACCEPTED, &answer).map(Some)
+    let Order { actor, application, reason, case, .. } = order.clone();
+    let request = service.desk.request(actor, Some(application), reason, case, asked).await;
+    awaiting(request.map_err(|error| not_now(error, refused))?).map(Some)
+}
+
+/// The answer to an order that waits.
+pub(super) fn awaiting(request: Request) -> Result<Response, Problem> {
+    json(StatusCode::ACCEPTED, &Awaiting { status: "awaiting-approval", request: Requested::of(request) })
 }
 
 async fn list(service: Arc<Service>, request: Authorised<Operator>) -> Result<Response, Problem> {
@@ -185,6 +192,7 @@ fn read_reason(body: &[u8]) -> Result<Name, Problem> {
 fn did(request: &Request, effect: Effect) -> Option<Did> {
     match effect {
         Effect::Reissued(reissued) => Reissued::of(reissued, request.content.asked.replaces()?).map(Did::Reissued),
+        Effect::Opened(campaign_id) => Some(Did::Opened { campaign_id }),
         Effect::Revoked(revoked) => Revoked::of(revoked).map(Did::Revoked),
     }
 }

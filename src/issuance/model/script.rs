@@ -19,7 +19,7 @@ use crate::domain::contacts::Contacts;
 use crate::domain::dice::Dice;
 use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SpkiPin};
 use crate::domain::ids::{
-    ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, NoticeId, RequestNonce,
+    ApplicationId, CampaignId, ClientId, ContactId, Environment, EventKey, IssuanceId, NoticeId, RequestNonce,
 };
 use crate::domain::issuance::{Issuance, IssuanceState, Replacement};
 use crate::domain::name::Name;
@@ -123,7 +123,9 @@ impl Script {
         let dice = Dice::new(500 + number as u64);
         let report = NoticeId::new(NOW, &dice).unwrap();
         let nonce = RequestNonce::new(NOW, &dice).unwrap();
-        Drawn { issuance: Self::issuance(order), notices: (*self.notices).clone(), report, nonce }
+        let campaign = CampaignId::new(NOW, &dice).unwrap();
+        let notices = (*self.notices).clone();
+        Drawn { issuance: Self::issuance(order), campaign, notices, report, nonce }
     }
 
     /// An event by its id at the case system, with one of its bodies.

@@ -12,10 +12,10 @@ use crate::journal::actor::Actor;
 
 /// Commands of campaigns as one would give them in a situation.
 impl Paper {
-    fn open_campaign(&self, replaces: Replacement) -> OpenCampaign {
+    pub(super) fn open_campaign(&self, replaces: Replacement) -> OpenCampaign {
         let (reason, policy) = ("leverantörsbyte".parse().unwrap(), Arc::clone(&self.policy));
         let order = CampaignOrder { filter: Filter::default(), replaces, reason, case: None, limit: None };
-        OpenCampaign { actor: Actor::Daemon, campaign: self.campaign(), order, matched: 1, policy }
+        OpenCampaign { actor: Actor::Daemon, campaign: self.campaign(), order, matched: 1, seconded: None, policy }
     }
 
     /// The newest one, or one to be.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DAY, Paper, Table, own, situations, without_values};
-use crate::domain::ids::{IssuanceId, NoticeId, RequestNonce};
+use crate::domain::campaign::Filter;
+use crate::domain::ids::{CampaignId, IssuanceId, NoticeId, RequestNonce};
 use crate::domain::issuance::Replacement;
 use crate::domain::policy::Policy;
 use crate::domain::request::{Asked, Content, Governed, NOBODY, RequestId, RequestState};
@@ -35,6 +36,7 @@ impl Paper {
     fn drawn(&self) -> Drawn {
         Drawn {
             issuance: IssuanceId::new(self.now, &*self.dice).unwrap(),
+            campaign: CampaignId::new(self.now, &*self.dice).unwrap(),
             notices: self.notices(),
             report: NoticeId::new(self.now, &*self.dice).unwrap(),
             nonce: RequestNonce::new(self.now, &*self.dice).unwrap(),
@@ -42,18 +44,20 @@ impl Paper {
     }
 
     fn ask(&self, asked: Asked) -> MakeRequest {
-        let order = super::Order { actor: operator(ANNA), ..self.order() };
-        MakeRequest { order, asked, drawn: self.drawn(), policy: Arc::clone(&self.policy) }
+        let application = (asked.command() != Governed::ReissueAll).then(own);
+        let (actor, reason, policy) = (operator(ANNA), "leverantörsbyte".parse().unwrap(), Arc::clone(&self.policy));
+        MakeRequest { actor, application, reason, case: None, asked, drawn: self.drawn(), policy }
     }
 
     /// Asked for at another time: whether it could be carried out was looked at then.
     fn asked_before(&mut self, asked: Asked) -> RequestId {
         let drawn = self.drawn();
-        if self.ours().is_none() {
+        let application = (asked.command() != Governed::ReissueAll).then(own);
+        if self.ours().is_none() && application.is_some() {
             return "K7QF-2M9D-0R4T-8WXZ".parse().unwrap();
         }
         let content = Content {
-            application: Some(own()),
+            application: application.clone(),
             asked: asked.clone(),
             by: operator(ANNA).person().unwrap(),
             reason: "leverantörsbyte".parse().unwrap(),
@@ -65,7 +69,7 @@ impl Paper {
         let request = request_id(&content);
         let Content { reason, case, expires, nonce, .. } = content;
         let made = RequestMade { asked, reason, case, expires, nonce, report: Some(drawn.report) };
-        let subject = Subject::Request { request, application: Some(own()) };
+        let subject = Subject::Request { request, application };
         self.apply(operator(ANNA), subject, Fact::RequestMade(made));
         request
     }
@@ -132,6 +136,31 @@ pub(super) fn rows(table: &mut Table) {
             paper.approve_request(request, operator(BO))
         });
     }
+    let all = |replaces| Asked::ReissueAll { filter: Filter::default(), replaces, matched: 3, limit: 2 };
+    for (name, rule) in [("re-issue-all takes two", Governed::ReissueAll), ("re-issue takes two", Governed::Reissue)] {
+        table.row(&format!("a campaign is opened alone, where {name}"), |paper| {
+            paper.with_rules(|rules| rules.four_eyes = [rule].into());
+            paper.open_campaign(Replacement::GraceSeconds(3600))
+        });
+    }
+    table.row("a campaign of compromised keys is opened, where only re-issue takes two", |paper| {
+        paper.with_rules(|rules| rules.four_eyes = [Governed::Reissue].into());
+        paper.open_campaign(Replacement::Compromised)
+    });
+    table.row("a campaign is opened without the case that it takes", |paper| {
+        paper.with_rules(|rules| rules.case_required = [Governed::ReissueAll].into());
+        paper.open_campaign(Replacement::Compromised)
+    });
+    table.row("asking for a campaign", |paper| paper.ask(all(Replacement::Compromised)));
+    table.row("asking for a campaign that reaches nobody", |paper| {
+        let replaces = Replacement::Compromised;
+        paper.ask(Asked::ReissueAll { filter: Filter::default(), replaces, matched: 0, limit: 0 })
+    });
+    table.row("approving a campaign", |paper| {
+        four_eyes(paper);
+        let request = paper.asked_before(all(Replacement::GraceSeconds(3600)));
+        paper.approve_request(request, operator(BO))
+    });
     table.row("denying a revocation", |paper| {
         let request = paper.asked_before(Asked::Revoke {});
         paper.deny_request(request, operator(BO))

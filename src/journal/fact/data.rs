@@ -200,6 +200,8 @@ data!(
         matched: u64,
         /// The most clients that it re-issues.
         limit: Option<u64>,
+        /// The request that brought it, when it took a second person.
+        request: Option<RequestId>,
     }
 );
 data!(

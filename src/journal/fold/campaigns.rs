@@ -15,6 +15,7 @@ impl Applied<'_> {
         if self.slice.campaign.is_some() {
             return Err("a campaign is opened twice");
         }
+        self.spend_on_campaign(data)?;
         self.slice.campaign = Some(Campaign {
             id,
             opened: self.entry.time,

@@ -4,8 +4,8 @@
 use super::{Applied, Fit, counted};
 use crate::domain::ids::NoticeId;
 use crate::domain::issuance::Replacement;
-use crate::domain::request::{Content, Governed, News, Person, Report, Request, RequestState};
-use crate::journal::fact::{Ordered, Reported, RequestContested, RequestMade, RequestReported};
+use crate::domain::request::{Asked, Content, Governed, News, Person, Report, Request, RequestId, RequestState};
+use crate::journal::fact::{CampaignOpened, Ordered, Reported, RequestContested, RequestMade, RequestReported};
 use crate::journal::request_id;
 use crate::journal::subject::Subject;
 
@@ -95,11 +95,32 @@ impl Applied<'_> {
     /// An order that took a second person is the one that was approved, and is given at once and once.
     pub(super) fn spend_request(&mut self, data: &Ordered, commands: &[Governed]) -> Fit {
         let Some(id) = data.request else { return Ok(()) };
+        self.spend(id, |content| {
+            content.reason == data.reason
+                && content.case == data.case
+                && data.event.is_none()
+                && commands.contains(&content.asked.command())
+        })
+    }
+
+    /// The same for a campaign.
+    pub(super) fn spend_on_campaign(&mut self, data: &CampaignOpened) -> Fit {
+        let Some(id) = data.request else { return Ok(()) };
+        let asked = |limit| {
+            let (filter, replaces, matched) = (data.filter.clone(), data.replaces, data.matched);
+            Asked::ReissueAll { filter, replaces, matched, limit }
+        };
+        self.spend(id, |content| {
+            content.reason == data.reason
+                && content.case == data.case
+                && data.limit.map(asked).as_ref() == Some(&content.asked)
+        })
+    }
+
+    fn spend(&mut self, id: RequestId, is_it: impl FnOnce(&Content) -> bool) -> Fit {
         let (now, actor, about) = (self.entry.time, self.entry.actor.person(), self.entry.subject.application());
         let request = self.slice.request.as_mut().filter(|request| request.id == id).ok_or(NO_REQUEST)?;
-        let Content { application, asked, reason, case, .. } = &request.content;
-        let same = application.as_ref() == about && *reason == data.reason && *case == data.case;
-        if !same || !commands.contains(&asked.command()) || data.event.is_some() {
+        if request.content.application.as_ref() != about || !is_it(&request.content) {
             return Err("an order is not the one that was approved");
         }
         match &mut request.state {

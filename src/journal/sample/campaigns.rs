@@ -27,6 +27,7 @@ impl History {
                     case: (self.dice.roll(2) == 0).then(|| "DNR-2026-2".parse().unwrap()),
                     matched: self.dice.next() % 1000,
                     limit: (self.dice.roll(2) == 0).then_some(10),
+                    request: None,
                 };
                 (id, Fact::CampaignOpened(opened))
             }

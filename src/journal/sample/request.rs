@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::History;
 use crate::domain::client::Client;
 use crate::domain::credential::{AbandonCause, EndCause};
-use crate::domain::ids::{IssuanceId, NoticeId, RequestNonce};
+use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId, RequestNonce};
 use crate::domain::issuance::{CancelCause, Replacement};
 use crate::domain::request::{Asked, Content, Obstacle, Person, Request, RequestId, RequestState};
 use crate::domain::time::Timestamp;
@@ -46,7 +46,11 @@ impl History {
 
     /// Anna asks for this, for so long.
     pub(crate) fn ask_for(&mut self, client: &Client, asked: Asked, life: Duration) -> RequestId {
-        let application = Some(client.application.clone());
+        self.ask_about(Some(client.application.clone()), asked, life)
+    }
+
+    /// The same about this application, or about several.
+    pub(crate) fn ask_about(&mut self, application: Option<ApplicationId>, asked: Asked, life: Duration) -> RequestId {
         let mut entry = self.entry(Subject::Service {}, Fact::MailAccepted(Nothing {}));
         let expires = entry.time.after(life);
         let nonce = RequestNonce::new(entry.time, &self.dice).unwrap();

@@ -10,7 +10,7 @@ use crate::domain::ids::IssuanceId;
 use crate::domain::request::{Asked, Governed, RequestId};
 use crate::journal::actor::Actor;
 use crate::journal::entry::Entry;
-use crate::journal::fact::{Fact, IssuanceOpened, Ordered};
+use crate::journal::fact::{CampaignOpened, Fact, IssuanceOpened, Ordered};
 
 const ALONE: &str = "an operator carries out alone what takes a second person";
 
@@ -33,19 +33,25 @@ struct Reissue {
 
 impl FourEyes {
     pub(super) fn fits(&self, entry: &Entry) -> Fit {
-        let governed = if let Fact::RevocationOrdered(data) = &entry.fact {
-            is_alone(entry, data).then_some(Governed::Revoke)
+        let done_alone = if let Fact::RevocationOrdered(data) = &entry.fact {
+            is_alone(entry, data).then_some(Asked::Revoke {})
         } else if let Fact::IssuanceOpened(data) = &entry.fact {
             self.opened_alone(entry, data)
+        } else if let Fact::CampaignOpened(data) = &entry.fact {
+            campaign_alone(entry, data)
         } else {
             None
         };
-        if governed.is_some_and(|command| self.commands.contains(&command)) { Err(ALONE) } else { Ok(()) }
+        let takes_two = |asked: Asked| asked.commands().any(|command| self.commands.contains(&command));
+        if done_alone.is_some_and(takes_two) { Err(ALONE) } else { Ok(()) }
     }
 
     /// The request that an order, or its opening, rests on.
     pub(super) fn request_of(&self, entry: &Entry) -> Option<RequestId> {
         if let Fact::ReissueOrdered(data) | Fact::RevocationOrdered(data) = &entry.fact {
+            return data.request;
+        }
+        if let Fact::CampaignOpened(data) = &entry.fact {
             return data.request;
         }
         let opened = matches!(entry.fact, Fact::IssuanceOpened(_));
@@ -67,10 +73,17 @@ impl FourEyes {
         self.reissue.as_ref().filter(|last| Some(last.issuance) == issuance_of(&entry.subject))
     }
 
-    fn opened_alone(&self, entry: &Entry, data: &IssuanceOpened) -> Option<Governed> {
+    /// What a campaign reaches was decided when the campaign was opened.
+    fn opened_alone(&self, entry: &Entry, data: &IssuanceOpened) -> Option<Asked> {
         self.last_reissue(entry).filter(|last| last.alone && data.campaign.is_none())?;
-        Asked::reissue(data.replaces).map(|asked| asked.command())
+        Asked::reissue(data.replaces)
     }
+}
+
+fn campaign_alone(entry: &Entry, data: &CampaignOpened) -> Option<Asked> {
+    let alone = matches!(entry.actor, Actor::Operator { .. }) && data.request.is_none();
+    let (filter, replaces, matched) = (data.filter.clone(), data.replaces, data.matched);
+    alone.then_some(Asked::ReissueAll { filter, replaces, matched, limit: matched })
 }
 
 /// Case systems have their own second person, and whoever posts an event is one.

@@ -176,7 +176,7 @@ fn a_campaign_reaches_a_client_once_within_its_limit_and_only_while_it_is_open()
     let replaces = Replacement::GraceSeconds(60);
     let opened = |limit| {
         let (filter, reason) = (Filter::default(), "byte".parse().unwrap());
-        Fact::CampaignOpened(CampaignOpened { filter, replaces, reason, case: None, matched: 1, limit })
+        Fact::CampaignOpened(CampaignOpened { filter, replaces, reason, case: None, matched: 1, limit, request: None })
     };
     let closed = |ordered| Fact::CampaignClosed(CampaignClosed { outcome: Closing::Completed, ordered });
     history.add(subject(id(1)), opened(Some(1)));

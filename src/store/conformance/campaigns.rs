@@ -33,6 +33,7 @@ pub(super) fn open(id: CampaignId) -> Step<()> {
             case: Some("C-1".parse().unwrap()),
             matched: 3,
             limit: Some(100),
+            request: None,
         };
         steps::yes(vec![(Subject::Campaign { campaign: id }, Fact::CampaignOpened(opened))])
     };

@@ -35,8 +35,9 @@ impl Play {
             Ordered::Revoke => Asked::Revoke {},
         };
         let drawn = self.script.drawn(world.orders + 1, world.requests.len());
-        let (order, policy) = (self.an_order(actor(who), None), Arc::clone(&self.script.policy));
-        self.submit(world, action, &MakeRequest { order, asked, drawn, policy });
+        let (reason, policy) = (self.script.reason.clone(), Arc::clone(&self.script.policy));
+        let (actor, application) = (actor(who), Some(self.application()));
+        self.submit(world, action, &MakeRequest { actor, application, reason, case: None, asked, drawn, policy });
     }
 
     pub(super) fn approve(&self, world: &mut World, action: Action, who: Operator, number: usize) {
@@ -57,7 +58,7 @@ impl Play {
         world.outside.carried_out.insert(number);
         let lives_on = |version: &u32| match &effect {
             Effect::Reissued(reissued) => reissued.old == OldFate::LivesUntilProven && verified.contains(version),
-            Effect::Revoked(_) => false,
+            Effect::Revoked(_) | Effect::Opened(_) => false,
         };
         (1..=before).filter(|version| !lives_on(version)).for_each(|version| world.outside.dead.insert(version));
     }
