@@ -10,6 +10,7 @@ pub mod entry;
 pub mod fact;
 pub mod fold;
 pub mod key;
+pub mod line;
 pub mod proof;
 mod request_id;
 pub mod subject;
