@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::desk::Desk;
 use super::generate::{Bundle, Generated, MailShares};
@@ -19,13 +19,18 @@ use crate::domain::credential::AbandonCause;
 use crate::domain::ids::{ApplicationId, ContactId, Environment, IssuanceId, NoticeId};
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::domain::request::{News, Request, RequestId, RequestState};
-use crate::mail::{Agency, MailFailure, NoticeMail, OutgoingMail, PartOne, PickupUrl, RequestMail, Session, Verdict};
+use crate::mail::{
+    Agency, MailFailure, NoticeMail, Offered, OutgoingMail, PartOne, PickupUrl, RequestMail, Session, Verdict,
+};
 use crate::platform::memory::Scrubbed;
 use crate::store::contract::{Command, Recorded, SubmitError};
 use crate::store::queries::{Correspondence, ReadError};
 
 /// How long to wait before something that could not be put on record is tried again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long what was read ahead is written into a mail.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What the agency's mails say of itself.
 pub struct Letterhead {
@@ -53,6 +58,23 @@ pub struct Done {
     /// What the relay said, still to be put on record. The session need not wait for it, but the errand is not over
     /// before it has been awaited.
     pub recording: Option<Recording>,
+}
+
+/// What a delivery takes, read for several of them at once.
+pub struct ReadAhead {
+    correspondence: Box<Correspondence>,
+    at: Instant,
+}
+
+impl ReadAhead {
+    /// Read just now.
+    pub fn now(correspondence: Correspondence) -> Self {
+        Self { correspondence: Box::new(correspondence), at: Instant::now() }
+    }
+
+    fn if_fresh(self) -> Option<Correspondence> {
+        (self.at.elapsed() < FRESH).then_some(*self.correspondence)
+    }
 }
 
 /// Ends when a fact is on record, or when there is nothing more to record.
@@ -85,10 +107,21 @@ impl Courier {
         &self.desk
     }
 
-    /// Makes one attempt at one order.
-    pub async fn deliver(&self, session: Session, application: ApplicationId, issuance: IssuanceId) -> Done {
+    /// Makes one attempt at one order. What was read ahead of it serves for as long as nobody can have noticed; what
+    /// changed since then is found out when the version is to be put on record.
+    pub async fn deliver(
+        &self,
+        session: Session,
+        application: ApplicationId,
+        issuance: IssuanceId,
+        ahead: Option<ReadAhead>,
+    ) -> Done {
         let own = application.clone();
-        let addressee = match self.desk.read(move |queries| queries.correspondence(&own)).await {
+        let read = match ahead.and_then(ReadAhead::if_fresh) {
+            Some(correspondence) => Ok(Some(correspondence)),
+            None => self.desk.read(move |queries| queries.correspondence(&own)).await,
+        };
+        let addressee = match read {
             Ok(Some(addressee)) if addressee.client.issuance.id == issuance => addressee,
             // Superseded between the queue and here.
             Ok(_) => return Done::with(Some(session)),
@@ -96,8 +129,15 @@ impl Courier {
         };
         let to = addressee.client.contacts.technical().map(|contact| contact.id);
         let attempt = Attempt { courier: self, application, issuance, to };
-        // This is the task that sees plaintext: its stack is wiped at every pause.
-        Scrubbed::new(attempt.run(session, addressee)).await
+        let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
+            tracing::error!(%issuance, "the technical contact was erased; the order needs a new one");
+            return attempt.settle(Some(session), None, Outcome::NoVersion(Setback::Permanent));
+        };
+        match session.offer(&to).await {
+            // This is the future that sees plaintext: its stack is wiped at every pause.
+            Ok(offered) => Scrubbed::new(attempt.run(offered, to, addressee)).await,
+            Err((session, failure)) => attempt.put_off(session, failure),
+        }
     }
 
     /// Mails one notice.
@@ -266,15 +306,8 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(self, session: Session, addressee: Correspondence) -> Done {
-        let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
-            tracing::error!(issuance = %self.issuance, "the technical contact was erased; the order needs a new one");
-            return self.settle(Some(session), None, Outcome::NoVersion(Setback::Permanent));
-        };
-        let offered = match session.offer(&to).await {
-            Ok(offered) => offered,
-            Err((session, failure)) => return self.put_off(session, failure),
-        };
+    /// The relay has accepted the recipient.
+    async fn run(self, offered: Offered, to: EmailAddress, addressee: Correspondence) -> Done {
         let desk = &self.courier.desk;
         let made =
             Bundle::make(&addressee.client, Arc::clone(&desk.policy), &desk.sealer, &*desk.random, desk.clock.now());

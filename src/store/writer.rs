@@ -7,6 +7,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::backend::{Backend, Fault};
@@ -131,6 +132,12 @@ impl<B: Backend> Writer<B> {
                 Message::Stop => return (jobs, false),
             }
             next = if jobs.len() < BATCH_MAX { queue.try_recv().ok() } else { None };
+            if next.is_none() && jobs.len() == 1 {
+                // Whoever is about to submit may do so first, where the processors are busy; where they are not, this
+                // returns at once.
+                thread::yield_now();
+                next = queue.try_recv().ok();
+            }
             if next.is_none() && all_can_wait && jobs.len() < BATCH_MAX {
                 let until = *held_until.get_or_insert_with(|| Instant::now() + COMPANY);
                 next = queue.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
