@@ -24,6 +24,7 @@ use crate::http::Clock;
 use crate::http::counters::Counters;
 use crate::http::health::{Health, Readiness};
 use crate::http::listener::Surroundings;
+use crate::http::pickup::Masthead;
 use crate::http::refusals::Refusals;
 use crate::http::service::{Rate, Service};
 use crate::issuance::deliver::{Courier, Letterhead};
@@ -191,6 +192,7 @@ fn service(config: &Config, desk: &Arc<crate::issuance::desk::Desk>, health: Hea
         desk: Arc::clone(desk),
         senders: config.intake.senders.iter().map(|sender| (sender.peer.name.clone(), types(sender))).collect(),
         health,
+        masthead: masthead(config),
         pickup_rate: Rate::per_minute(PICKUP_REQUESTS_PER_MINUTE),
         peer_rates: config
             .intake
@@ -198,6 +200,16 @@ fn service(config: &Config, desk: &Arc<crate::issuance::desk::Desk>, health: Hea
             .iter()
             .map(|sender| (sender.peer.name.clone(), Rate::per_second(sender.requests_per_second)))
             .collect(),
+    }
+}
+
+fn masthead(config: &Config) -> Masthead {
+    let address = |door: &crate::config::Pickup| (door.environment, door.url.as_str().to_owned());
+    Masthead {
+        agency: config.agency.name.clone(),
+        contact: config.agency.contact.clone(),
+        language: config.agency.language,
+        addresses: config.pickups.iter().map(address).collect(),
     }
 }
 

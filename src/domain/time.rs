@@ -56,6 +56,13 @@ impl Timestamp {
         Duration::try_from(since).ok().map(|since| Self::EPOCH.after(since))
     }
 
+    /// `2026-12-07 08:00 UTC`, for people.
+    pub fn to_the_minute(self) -> String {
+        let text = self.to_string();
+        let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+        format!("{date} {} UTC", time.get(..5).unwrap_or(time))
+    }
+
     /// The calendar date in UTC, `YYYY-MM-DD`, for people.
     pub fn date(self) -> String {
         let mut text = self.to_string();

@@ -1,6 +1,11 @@
 //! The pickup door: an organisation's technicians fetch part 2 and confirm. Nothing is consumed by GET or HEAD, or by
 //! anyone without the right certificate; to everybody else a delivery does not exist.
 
+mod asset;
+mod page;
+mod policy;
+mod visitor;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,7 +22,7 @@ use super::request::Authorised;
 use super::route::{Action, Methods, Route};
 use super::service::{Service, not_now, unreadable};
 use super::view::{Fetched, Key, Version, keys};
-use super::{Response, caller, reply};
+use super::{Response, caller};
 use crate::domain::credential::{AbandonCause, CredentialState, EndCause};
 use crate::domain::ids::{ApiName, ApplicationId, ClientId, Environment, Label};
 use crate::domain::name::Name;
@@ -25,8 +30,12 @@ use crate::domain::reference::Reference;
 use crate::domain::secret::Proof;
 use crate::domain::time::Timestamp;
 use crate::issuance::confirm::{ConfirmAnswer, Receipt};
+use crate::issuance::desk::PickedUp;
 use crate::issuance::recipient::{DeliveryRefusal, Recipient};
 use crate::store::queries::DeliveryView;
+use page::{Frame, Shown};
+
+pub use page::Masthead;
 
 /// A confirmation holds 64 digits for each of at most 32 labels.
 const CONFIRM_BYTES_MAX: usize = 16 * 1024;
@@ -38,7 +47,19 @@ pub fn routes() -> Vec<Route<Service>> {
             methods: Methods::Get,
             pattern: "/",
             body_bytes_max: 0,
-            action: Action::Pickup(|_, _| Box::pin(async { Ok(welcome()) })),
+            action: Action::Pickup(|service, request| Box::pin(front(service, request))),
+        },
+        Route {
+            methods: Methods::Get,
+            pattern: "/assets/page.js",
+            body_bytes_max: 0,
+            action: Action::Pickup(|_, request| Box::pin(asset::script(request))),
+        },
+        Route {
+            methods: Methods::Get,
+            pattern: "/assets/page.css",
+            body_bytes_max: 0,
+            action: Action::Pickup(|_, request| Box::pin(asset::style(request))),
         },
         Route {
             methods: Methods::Get,
@@ -77,7 +98,16 @@ struct Delivery {
     keys: Vec<Key>,
     #[serde(flatten)]
     version: Version,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced_by: Option<Newer>,
     earlier_fetches: Vec<Fetched>,
+}
+
+/// The delivery that took another one's place, and when.
+#[derive(Debug, Serialize)]
+struct Newer {
+    reference: Reference,
+    time: Timestamp,
 }
 
 /// Part 2, and who had it before.
@@ -109,8 +139,31 @@ struct Confirmed {
     previous_credential_until: Option<Timestamp>,
 }
 
+/// The page of what awaits. There is nothing here for a program, which asks for `/v1/deliveries`.
+async fn front(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    let frame = Frame::of(&request, &service.masthead, "/".to_owned())?;
+    shown(&frame, list_page(&service, &request, &frame).await)
+}
+
 async fn list(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
-    let recipient = recipient(&service, &request)?;
+    if visitor::wants_a_page(request.headers()) {
+        return front(service, request).await;
+    }
+    let visible = awaiting(&service, &request).await?;
+    json(StatusCode::OK, &visible.into_iter().map(Delivery::of).collect::<Vec<_>>())
+}
+
+async fn list_page(
+    service: &Service,
+    request: &Authorised<caller::Recipient>,
+    frame: &Frame<'_>,
+) -> Result<Response, Problem> {
+    let visible = awaiting(service, request).await?;
+    frame.list(&visible.into_iter().map(|view| page_of(service, request, view)).collect::<Vec<_>>())
+}
+
+async fn awaiting(service: &Service, request: &Authorised<caller::Recipient>) -> Result<Vec<DeliveryView>, Problem> {
+    let recipient = recipient(service, request)?;
     let found = service
         .desk
         .read({
@@ -119,25 +172,40 @@ async fn list(service: Arc<Service>, request: Authorised<caller::Recipient>) -> 
         })
         .await
         .map_err(unreadable)?;
-    let visible = found.into_iter().filter(|view| recipient.may_see(&view.client));
-    json(StatusCode::OK, &visible.map(Delivery::of).collect::<Vec<_>>())
+    Ok(found.into_iter().filter(|view| recipient.may_see(&view.client)).collect())
 }
 
 async fn show(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
-    let recipient = recipient(&service, &request)?;
-    let reference = reference(&request)?;
+    if !visitor::wants_a_page(request.headers()) {
+        let (_, view) = look(&service, &request).await?;
+        return json(StatusCode::OK, &Delivery::of(view));
+    }
+    let frame = delivery_frame(&service, &request)?;
+    let page = look(&service, &request).await;
+    shown(&frame, page.and_then(|(_, view)| frame.delivery(&page_of(&service, &request, view))))
+}
+
+/// One delivery, for whoever may see it.
+async fn look(
+    service: &Service,
+    request: &Authorised<caller::Recipient>,
+) -> Result<(Recipient, DeliveryView), Problem> {
+    let recipient = recipient(service, request)?;
+    let reference = reference(request)?;
     let found = service.desk.read(move |queries| queries.delivery(reference)).await.map_err(unreadable)?;
     let view = found.filter(|view| recipient.may_see(&view.client)).ok_or_else(Problem::not_found)?;
-    json(StatusCode::OK, &Delivery::of(view))
+    Ok((recipient, view))
 }
 
 async fn collect(service: Arc<Service>, request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    if visitor::wants_a_page(request.headers()) {
+        let frame = delivery_frame(&service, &request)?;
+        return shown(&frame, collect_page(&service, &request, &frame).await);
+    }
+    policy::from_our_page(&request)?;
     let recipient = recipient(&service, &request)?;
     let reference = reference(&request)?;
-    // The door listens on TCP only, so there always is an address.
-    let network = request.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let picked_up =
-        service.desk.collect(recipient, reference, network).await.map_err(|error| not_now(error, refused))?;
+    let picked_up = fetch(&service, &request, recipient).await?;
     let shares = picked_up.shares.iter();
     let shares = shares.map(|(label, client_id, token)| SharePart { label, client_id, share: token.release() });
     json(
@@ -153,7 +221,51 @@ async fn collect(service: Arc<Service>, request: Authorised<caller::Recipient>) 
     )
 }
 
+/// The form's way, when no script runs.
+async fn collect_page(
+    service: &Service,
+    request: &Authorised<caller::Recipient>,
+    frame: &Frame<'_>,
+) -> Result<Response, Problem> {
+    policy::from_our_page(request)?;
+    let recipient = recipient(service, request)?;
+    let picked_up = fetch(service, request, recipient).await?;
+    let (recipient, view) = look(service, request).await?;
+    frame.delivery(&page_of(service, request, view).with_parts(&picked_up, recipient.certificate))
+}
+
+async fn fetch(
+    service: &Service,
+    request: &Authorised<caller::Recipient>,
+    recipient: Recipient,
+) -> Result<PickedUp, Problem> {
+    // The door listens on TCP only, so there always is an address.
+    let network = request.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let reference = reference(request)?;
+    service.desk.collect(recipient, reference, network).await.map_err(|error| not_now(error, refused))
+}
+
+/// A page, or the page that says why there is none.
+fn shown(frame: &Frame<'_>, page: Result<Response, Problem>) -> Result<Response, Problem> {
+    page.or_else(|problem| frame.problem(problem))
+}
+
+fn delivery_frame<'a>(service: &'a Service, request: &Authorised<caller::Recipient>) -> Result<Frame<'a>, Problem> {
+    // What is no reference has no page of its own to switch the language on.
+    let path = match reference(request) {
+        Ok(reference) => format!("/v1/deliveries/{}", reference.plain()),
+        Err(_) => "/".to_owned(),
+    };
+    Frame::of(request, &service.masthead, path)
+}
+
+fn page_of(service: &Service, request: &Authorised<caller::Recipient>, view: DeliveryView) -> Shown {
+    let desk = &service.desk;
+    Shown::of(view, request.caller().certificate, desk.policy.fetches_max, desk.clock.now(), &service.masthead)
+}
+
 async fn confirm(service: Arc<Service>, mut request: Authorised<caller::Recipient>) -> Result<Response, Problem> {
+    policy::from_our_page(&request)?;
     let recipient = recipient(&service, &request)?;
     let reference = reference(&request)?;
     if request.content_type().as_deref() != Some("application/json") {
@@ -310,6 +422,18 @@ fn ended(cause: EndCause) -> (&'static str, &'static str) {
     }
 }
 
+/// For a delivery that is over: the newest one of the same client that is not.
+fn replaced_by(view: &DeliveryView) -> Option<Newer> {
+    let own = &view.credential;
+    let newer = view.client.credentials.values().rev().find(|newer| newer.version > own.version)?;
+    let time = match own.state {
+        CredentialState::Generated | CredentialState::Mailed | CredentialState::Active { .. } => return None,
+        CredentialState::Abandoned { at, .. } => at,
+        CredentialState::Retiring { .. } | CredentialState::Ended { .. } => newer.generated,
+    };
+    Some(Newer { reference: newer.reference, time })
+}
+
 fn wrong_proof(labels: &[Label], left: u32) -> Problem {
     let labels: Vec<_> = labels.iter().map(Label::as_str).collect();
     let labels = labels.join(", ");
@@ -329,6 +453,7 @@ impl Delivery {
     fn of(view: DeliveryView) -> Self {
         Self {
             keys: keys(&view.client),
+            replaced_by: replaced_by(&view),
             version: Version::of(&view.credential, view.client.end_of(&view.credential)),
             earlier_fetches: view.fetches.iter().map(Fetched::from).collect(),
             application_id: view.client.application,
@@ -350,17 +475,4 @@ impl Confirmed {
             previous_credential_until: receipt.previous_until,
         }
     }
-}
-
-/// For a person with a browser: what to run. No link does anything.
-fn welcome() -> Response {
-    const PAGE: &str = include_str!("pickup/welcome.html");
-    let mut response = reply::with_body(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    let headers = response.headers_mut();
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    headers.insert(http::header::CONTENT_SECURITY_POLICY, http::HeaderValue::from_static(policy));
-    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
-    headers.insert(http::header::REFERRER_POLICY, http::HeaderValue::from_static("no-referrer"));
-    response
 }

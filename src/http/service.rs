@@ -11,6 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::caller::Sender;
 use super::health::Health;
+use super::pickup::Masthead;
 use super::problem::Problem;
 use crate::domain::digest::Fingerprint;
 use crate::domain::event::EventType;
@@ -30,6 +31,8 @@ pub struct Service {
     pub senders: BTreeMap<PeerName, BTreeSet<EventType>>,
     /// For the metrics door.
     pub health: Health,
+    /// Who issues, for the pages of the pickup door.
+    pub masthead: Masthead,
     /// How often one certificate may ask for anything at the pickup door.
     pub pickup_rate: Rate,
     /// How often each sender's certificate may ask for anything.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use super::message::{Agency, Envelope, MailNotWritten, OutgoingMail, finish};
-use super::part_one::{environment_en, environment_sv, render, to_the_minute};
+use super::part_one::{environment_en, environment_sv, render};
 use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::credential::EndCause;
 use crate::domain::ending::End;
@@ -58,8 +58,8 @@ impl NoticeMail {
         let view = View {
             mail: self,
             place,
-            window_ends: to_the_minute(self.window_ends),
-            ends: self.end.map(|end| to_the_minute(end.at)).unwrap_or_default(),
+            window_ends: self.window_ends.to_the_minute(),
+            ends: self.end.map(|end| end.at.to_the_minute()).unwrap_or_default(),
             agreement: self.end.is_some_and(|end| end.cause == EndCause::AgreementEnded),
             apis: self.apis.iter().map(ApiName::as_str).collect::<Vec<_>>().join(", "),
         };

@@ -145,7 +145,7 @@ impl<'a> View<'a> {
             mail,
             place,
             apis: apis.join(", "),
-            window_ends: to_the_minute(mail.window_ends),
+            window_ends: mail.window_ends.to_the_minute(),
             keys: mail.shares.iter().map(key).collect(),
         }
     }
@@ -199,13 +199,6 @@ pub(super) fn render(page: impl Template) -> Result<Zeroizing<String>, MailNotWr
     let mut text = Zeroizing::new(String::with_capacity(32 * 1024));
     page.render_into(&mut *text).map_err(|_| MailNotWritten::Assembly)?;
     Ok(text)
-}
-
-/// `2026-12-07 08:00 UTC`.
-pub(super) fn to_the_minute(instant: Timestamp) -> String {
-    let text = instant.to_string();
-    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("{date} {} UTC", time.get(..5).unwrap_or(time))
 }
 
 pub(super) fn environment_sv(environment: Environment) -> &'static str {

@@ -4,7 +4,7 @@
 use askama::Template;
 
 use super::message::{Agency, Envelope, MailNotWritten, OutgoingMail, finish};
-use super::part_one::{render, to_the_minute};
+use super::part_one::render;
 use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::ids::{ApplicationId, NoticeId};
 use crate::domain::request::{Governed, News, Person, RequestId};
@@ -44,7 +44,7 @@ impl RequestMail {
     pub fn write(&self) -> Result<OutgoingMail, MailNotWritten> {
         let view = View {
             mail: self,
-            expires: to_the_minute(self.expires),
+            expires: self.expires.to_the_minute(),
             application: self.application.as_ref().map_or("-", ApplicationId::as_str),
             decided_by: self.decided_by.as_ref().map(ToString::to_string).unwrap_or_default(),
         };

@@ -5,6 +5,7 @@
 //! the journal, and searches everything that the daemon wrote for what it remembers.
 
 pub(crate) mod approval;
+pub(crate) mod browser;
 mod configuration;
 mod daemon;
 pub(crate) mod desk;

@@ -25,6 +25,7 @@ mod memory;
 mod nginx;
 mod our_client;
 mod own_doors;
+mod page;
 mod postfix;
 mod process;
 mod readme;
