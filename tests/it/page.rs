@@ -169,3 +169,40 @@ fn whoever_fetched_before_is_shown_on_the_page() {
     assert!(told.contains("Was that you?"), "{told}");
     browser.picture("en-6-fetched-before");
 }
+
+#[test]
+fn axe_core_finds_no_barrier_on_any_step_in_any_scheme() {
+    let harness = Harness::start();
+    let part_one = delivered(&harness, "sv");
+    let delivery = format!("/v1/deliveries/{}", part_one.reference);
+    let browser = Browser::open(&harness);
+    let check = |step: &str| {
+        for scheme in ["light", "dark"] {
+            assert_eq!(browser.barriers(scheme), [""; 0], "{step}, {scheme}");
+        }
+    };
+    browser.go("/?lang=sv");
+    check("list");
+    browser.go("/v1/deliveries/K7QF2M9D");
+    check("problem");
+    browser.go(&format!("{delivery}?lang=sv"));
+    check("delivery");
+    browser.paste("#paste", "Hej");
+    browser.until_says("#pasted", "Det finns ingen del");
+    check("mistake");
+    browser.click("#collect button");
+    browser.until_says("#collected", "Del 2 är hämtad");
+    browser.paste("#paste", &part_one.text);
+    browser.until_says("#pasted", "Delarna passar ihop");
+    keys(&harness, &browser);
+    check("credential");
+    browser.click("#confirm");
+    browser.until_says("#confirmed", "Bekräftat");
+    check("receipt");
+    browser.go(&format!("{delivery}?lang=en"));
+    check("afterwards");
+    let control =
+        "document.querySelector('h1').insertAdjacentElement('afterend', document.createElement('textarea')) !== null";
+    assert_eq!(browser.value(control), true);
+    assert!(!browser.barriers("light").is_empty(), "control: a field without a label is found");
+}

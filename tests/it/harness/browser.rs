@@ -185,6 +185,19 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": [] }));
     }
 
+    /// What axe-core finds wrong with the page as it stands, in one colour scheme: the rule and the place.
+    pub(crate) fn barriers(&self, scheme: &str) -> Vec<String> {
+        let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": feature }));
+        // The development tools are not bound by the page's policy.
+        self.devtools("Runtime.evaluate", &json!({ "expression": axe() }));
+        let run = "axe.run().then(found => JSON.stringify(found.violations.flatMap(one => one.nodes.map(node => \
+                   `${one.id}: ${node.target} ${node.failureSummary}`))))";
+        let ran = self.devtools("Runtime.evaluate", &json!({ "expression": run, "awaitPromise": true }));
+        let found = ran["result"]["value"].as_str().unwrap_or_else(|| panic!("axe-core did not run: {ran}"));
+        serde_json::from_str(found).unwrap()
+    }
+
     fn find(&self, css: &str) -> String {
         let found = self.post("/element", &json!({ "using": "css selector", "value": css }));
         found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
@@ -234,6 +247,19 @@ impl Drop for Browser {
         }
         let _ = self.driver.wait();
     }
+}
+
+/// The source of axe-core, installed below `target` where it is missing.
+fn axe() -> String {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe");
+    let script = place.join("node_modules/axe-core/axe.min.js");
+    if !script.exists() {
+        let arguments = ["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"];
+        let ran = Command::new("npm").args(arguments).arg(&place).arg("axe-core@4.10.3").output();
+        let ran = ran.expect("npm is installed");
+        assert!(ran.status.success(), "axe-core cannot be installed: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    std::fs::read_to_string(script).unwrap()
 }
 
 /// The browser's store of certificates: the authority that it trusts, and the organisation's own.
