@@ -265,7 +265,7 @@ why!(SvWhy, "why.sv.txt");
 why!(EnWhy, "why.en.txt");
 
 /// What the script may be refused with; the last one stands for all others.
-const CODES: [&str; 17] = [
+const CODES: [&str; 24] = [
     "not-found",
     "superseded",
     "revoked",
@@ -283,6 +283,13 @@ const CODES: [&str; 17] = [
     "unavailable",
     "lost",
     "over",
+    "not-yet",
+    "not-collected",
+    "replaced",
+    "compromised",
+    "expired",
+    "cross-site",
+    "other",
 ];
 
 fn page(status: StatusCode, page: impl Template) -> Result<Response, Problem> {

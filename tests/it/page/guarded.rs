@@ -4,6 +4,7 @@ use http::Method;
 use tallyd::domain::ids::Environment;
 
 use super::delivered;
+use crate::agreements::{agency, approval_under, sign};
 use crate::harness::Harness;
 use crate::harness::approval::Approval;
 use crate::harness::people::Reply;
@@ -113,4 +114,40 @@ fn a_name_on_the_page_is_text_whatever_it_says() {
         assert!(!text.contains("<img") && !text.contains("<script>"), "{text}");
         assert!(text.contains("onerror=alert(1)"), "it is shown as it was approved");
     }
+}
+
+#[test]
+fn a_refusal_is_a_page_in_the_visitors_language_with_its_reason() {
+    let harness = Harness::start();
+    let approval = Approval::new();
+    harness.issue(&approval);
+    let reference = harness.part_one(approval.technical(), 0).reference;
+    let own = ("sec-fetch-site", "same-origin");
+    for (method, target, status, says) in [
+        (Method::GET, "/v1/deliveries/K7QF2M9D?lang=sv".to_owned(), 404, "Här finns inget för er"),
+        (Method::GET, "/v1/deliveries/K7QF2M9D?lang=en".to_owned(), 404, "There is nothing here for you"),
+        (Method::POST, format!("/v1/deliveries/{reference}/collect?lang=sv"), 410, "redan bekräftad"),
+        (Method::POST, format!("/v1/deliveries/{reference}/collect?lang=en"), 410, "was confirmed"),
+        (Method::GET, format!("/v1/deliveries/{reference}?lang=en"), 200, "The credential is active since"),
+    ] {
+        let reply = page(&harness, method, &target, &[own]);
+        assert_eq!(
+            (reply.status, reply.header("content-type").as_str()),
+            (status, "text/html; charset=utf-8"),
+            "{target}"
+        );
+        assert!(reply.text().contains(says), "{target}: {}", reply.text());
+    }
+}
+
+#[test]
+fn the_page_says_until_when_the_agreement_runs() {
+    let harness = agency();
+    let approval = approval_under("agreement-1");
+    harness.approve(&approval);
+    sign(&harness, "agreement-1", Some("2030-05-31T22:00:00.000Z".parse().unwrap()));
+    let part_one = harness.part_one(approval.technical(), 0);
+    let target = format!("/v1/deliveries/{}?lang=en", part_one.reference);
+    let text = harness.recipient(Environment::Production).request(Method::GET, &target, &[BROWSER], None).text();
+    assert!(text.contains("<dt>Agreement runs until</dt><dd>2030-05-31 22:00 UTC</dd>"), "{text}");
 }
