@@ -206,3 +206,22 @@ fn axe_core_finds_no_barrier_on_any_step_in_any_scheme() {
     assert_eq!(browser.value(control), true);
     assert!(!browser.barriers("light").is_empty(), "control: a field without a label is found");
 }
+
+#[test]
+fn the_whole_way_goes_by_the_keyboard_alone() {
+    let harness = Harness::start();
+    let part_one = delivered(&harness, "en");
+    let browser = Browser::open(&harness);
+    browser.go("/");
+    browser.press_by_keyboard(".cards a");
+    browser.until_says("h1", &shown(&part_one.reference));
+    browser.press_by_keyboard("#collect button");
+    browser.until_says("#collected", "Part 2 is fetched");
+    // The focus went to where part 1 belongs.
+    browser.type_in(&part_one.text);
+    browser.until_says("#pasted", "Both parts fit together");
+    let keys = keys(&harness, &browser);
+    browser.press_by_keyboard("#confirm");
+    browser.until_says("#confirmed", "Confirmed");
+    assert!(keys.values().all(|[client_id, secret]| harness.gateway().verify(client_id, secret) == 204));
+}

@@ -128,7 +128,25 @@ impl Browser {
         let element = self.find(css);
         self.post(&format!("/element/{element}/clear"), &json!({}));
         self.post(&format!("/element/{element}/click"), &json!({}));
+        self.type_in(text);
+    }
+
+    /// Presses the tabulator until something has the focus, then Enter.
+    pub(crate) fn press_by_keyboard(&self, css: &str) {
+        let focused = format!("document.activeElement.matches({})", json!(css));
+        let tabs = (0..40).take_while(|_| self.value(&focused) != true).map(|_| self.key("\u{e004}")).count();
+        assert!(tabs < 40, "{css} cannot be reached by the keyboard");
+        self.key("\u{e007}");
+    }
+
+    /// Types into whatever has the focus, all at once.
+    pub(crate) fn type_in(&self, text: &str) {
         self.devtools("Input.insertText", &json!({ "text": text }));
+    }
+
+    fn key(&self, key: &str) {
+        let strokes = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
+        self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes }] }));
     }
 
     /// What an expression is in the page.
