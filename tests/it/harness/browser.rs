@@ -1,7 +1,7 @@
 //! A real browser of a person at Exempel AB: headless Chromium with the organisation's certificate, driven over WebDriver.
 //! It keeps the log of every request that left it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -230,36 +230,38 @@ impl Browser {
     }
 
     fn command(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let (head, body) = self.exchange(method, path, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        assert!(head.starts_with("HTTP/1.1 200 "), "{method} {path}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap()["value"].clone()
+    }
+
+    /// One request to the driver, and the head and the body of its answer.
+    fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<(String, String)> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(SOON * 2)).unwrap();
-        let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}");
-        write!(stream, "{head}\r\n\r\n{body}").unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(SOON * 2))?;
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
         // The driver keeps its connections open, so the length says where the answer ends.
         let mut stream = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert!(stream.read_line(&mut head).unwrap() > 0, "{method} {path}: {head}");
+            if stream.read_line(&mut head)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
-        let length = head
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
-        let mut body = vec![0; length.unwrap_or_else(|| panic!("{method} {path}: {head}"))];
-        stream.read_exact(&mut body).unwrap();
-        let body = String::from_utf8(body).unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{method} {path}: {body}");
-        serde_json::from_str::<Value>(&body).unwrap()["value"].clone()
+        let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+        let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = length.and_then(|(_, length)| length.trim().parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        Ok((head, String::from_utf8_lossy(&body).into_owned()))
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.command("DELETE", &self.session, None);
-        }
-        // The driver ends its browser when it is asked to end.
+        // After a failed test as well: a browser would outlive its driver.
+        let _ = self.exchange("DELETE", &self.session, None);
         if let Some(driver) = rustix::process::Pid::from_raw(self.driver.id().try_into().unwrap_or_default()) {
             let _ = rustix::process::kill_process(driver, rustix::process::Signal::TERM);
         }
