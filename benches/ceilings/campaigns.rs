@@ -18,7 +18,7 @@ use super::issuances::{lettre_alone, one_mail};
 use super::place::Place;
 use super::printer;
 use super::sink::{Fate, Sink};
-use super::stock::{Stocked, stock};
+use super::stock::{Stocked, pseudonyms, stock};
 
 /// As many as the configuration has by itself.
 const SESSIONS: usize = 4;
@@ -67,7 +67,8 @@ fn clients(place: &Place, state: &str, count: usize) -> Result<()> {
         labels: &["oauth2", "apigw"],
         ..Stocked::new(number)
     });
-    stock(&place.path(state), SigningKey::parse(key.trim_end())?, &clients.collect::<Vec<_>>());
+    let pseudonyms = pseudonyms(&place.path("pseudonyms.key"));
+    stock(&place.path(state), SigningKey::parse(key.trim_end())?, pseudonyms, &clients.collect::<Vec<_>>());
     Ok(())
 }
 

@@ -43,7 +43,8 @@ use output::{Exit, Failure, Output, Reader};
 #[derive(Debug, Parser)]
 #[command(name = "tallyd", version, max_term_width = 100, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 configuration or files refused, 4 the journal does not verify."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 configuration or files refused, 4 the journal does not verify, \
+                  5 it cannot be verified with the key that was given."
 )]
 pub struct Cli {
     /// The configuration file.

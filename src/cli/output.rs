@@ -26,6 +26,8 @@ pub enum Exit {
     Refused,
     /// 4: the journal does not verify.
     NotVerified,
+    /// 5: it cannot be said whether the journal verifies: no key was given that vouches for it.
+    CannotVerify,
     /// 75: a mail system is to try again later (`EX_TEMPFAIL` of sysexits.h).
     TryLater,
 }
@@ -39,6 +41,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Refused => 3,
             Self::NotVerified => 4,
+            Self::CannotVerify => 5,
             Self::TryLater => 75,
         }
     }

@@ -116,7 +116,7 @@ impl Paper {
             Find::Issuance(id) => (self.world.orders().get(id).and_then(|order| self.client(&order.application)), None),
             Find::ClientId(id) => (self.world.client_ids().get(id).and_then(|of| self.client(of)), None),
             Find::Delivery(reference) => match deliveries.get(reference) {
-                Some((application, version)) => (self.client(application), Some(*version)),
+                Some(of) => (self.client(&of.application), Some(of.version)),
                 None => (None, None),
             },
         };

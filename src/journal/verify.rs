@@ -32,6 +32,8 @@ pub struct Verifier {
 pub struct Verified {
     /// The checkpoint that vouches for all of it.
     pub checkpoint: Checkpoint,
+    /// The right edge of the tree over it.
+    pub tree: Frontier,
     /// What it adds up to.
     pub world: World,
 }
@@ -94,12 +96,39 @@ pub enum BadEntry {
     /// Not an entry in canonical form.
     #[error("{0}")]
     Unreadable(NotAnEntry),
+    /// It is stored under a number or an application that is not its own, where nobody would find it.
+    #[error("it is stored under a number or an application that is not its own")]
+    Misfiled,
     /// It does not follow from what came before it.
     #[error("{0}")]
     Misfit(&'static str),
     /// The journal is another log's than the key's.
     #[error("the journal belongs to another log: {0:?}")]
     OtherLog(String),
+}
+
+/// What can be said of an entry by its bytes alone, so that it can be found out beside the fold.
+#[derive(Debug)]
+pub struct Examined {
+    leaf: LeafHash,
+    entry: Result<Entry, BadEntry>,
+}
+
+impl Examined {
+    /// Reads and hashes it.
+    pub fn of(bytes: &[u8]) -> Self {
+        if bytes.len() > MAX_ENTRY_LENGTH {
+            return Self { leaf: LeafHash::of(&[]), entry: Err(BadEntry::TooLong) };
+        }
+        Self { leaf: LeafHash::of(bytes), entry: Entry::parse(bytes).map_err(BadEntry::Unreadable) }
+    }
+
+    /// With a check of its own.
+    #[must_use]
+    pub fn and_then(mut self, check: impl FnOnce(&Entry) -> Result<(), BadEntry>) -> Self {
+        self.entry = self.entry.and_then(|entry| check(&entry).map(|()| entry));
+        self
+    }
 }
 
 /// How far a checkpoint vouches, where one does.
@@ -126,14 +155,22 @@ impl Verifier {
 
     /// Takes the next entry's bytes. After the first fault it takes no more and repeats that fault.
     pub fn entry(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None => self.examined(Examined::of(bytes)),
+        }
+    }
+
+    /// Takes the next entry, of which was found out elsewhere what can be said of it alone.
+    pub fn examined(&mut self, examined: Examined) -> Result<(), Fault> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
         let seq = self.tree.size();
-        if let Err(why) = self.take(bytes) {
+        if let Err(why) = examined.entry.and_then(|entry| self.take(&entry)) {
             return Err(self.keep(Fault::Entry { seq, why, vouched: self.vouched }));
         }
-        self.tree.push(LeafHash::of(bytes));
+        self.tree.push(examined.leaf);
         self.pass_checkpoint()
     }
 
@@ -160,7 +197,7 @@ impl Verifier {
             // A journal begins with its first entry; a signature over nothing vouches for nothing.
             return Err(Fault::Entry { seq: 0, why: BadEntry::Misfit("the journal is empty"), vouched: 0 });
         }
-        Ok(Verified { checkpoint, world: self.world })
+        Ok(Verified { checkpoint, tree: self.tree, world: self.world })
     }
 
     fn expect(&mut self, checkpoint: &Checkpoint) -> Result<(), Fault> {
@@ -170,12 +207,8 @@ impl Verifier {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), BadEntry> {
-        if bytes.len() > MAX_ENTRY_LENGTH {
-            return Err(BadEntry::TooLong);
-        }
-        let entry = Entry::parse(bytes).map_err(BadEntry::Unreadable)?;
-        self.world.apply(&entry).map_err(|misfit| BadEntry::Misfit(misfit.why))?;
+    fn take(&mut self, entry: &Entry) -> Result<(), BadEntry> {
+        self.world.apply(entry).map_err(|misfit| BadEntry::Misfit(misfit.why))?;
         match self.world.origin() {
             Some(origin) if origin != self.key.origin().as_str() => Err(BadEntry::OtherLog(origin.to_owned())),
             Some(_) | None => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! It adds to [`super::fold`] what no single client can see: order, and that ids are given out once. It knows no table.
 
+mod delivery;
 mod four_eyes;
 mod named;
 
@@ -22,6 +23,7 @@ use crate::domain::issuance::Issuance;
 use crate::domain::reference::Reference;
 use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
+pub use delivery::{Delivery, Fetched};
 use four_eyes::FourEyes;
 use named::{campaign_of, event_of, issuance_of, reference_of};
 
@@ -38,11 +40,12 @@ pub struct World {
     reissued: BTreeSet<(CampaignId, ApplicationId)>,
     cases: BTreeMap<ApplicationId, ApplicationId>,
     orders: BTreeMap<IssuanceId, Order>,
-    deliveries: BTreeMap<Reference, (ApplicationId, u32)>,
+    deliveries: BTreeMap<Reference, Delivery>,
     client_ids: BTreeMap<ClientId, ApplicationId>,
     messages: BTreeMap<MessageId, Reference>,
     notices: BTreeSet<NoticeId>,
     requests: BTreeMap<RequestId, Request>,
+    requested: Vec<RequestId>,
     four_eyes: FourEyes,
     epochs: BTreeMap<u32, EpochState>,
 }
@@ -50,6 +53,8 @@ pub struct World {
 /// An order, open or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
+    /// 1, 2, … in the order in which orders were given.
+    pub number: u64,
     /// Whose.
     pub application: ApplicationId,
     /// How far it came.
@@ -161,8 +166,8 @@ impl World {
         &self.orders
     }
 
-    /// All deliveries: which version of which client.
-    pub fn deliveries(&self) -> &BTreeMap<Reference, (ApplicationId, u32)> {
+    /// All deliveries: which version of which client, and who fetched it.
+    pub fn deliveries(&self) -> &BTreeMap<Reference, Delivery> {
         &self.deliveries
     }
 
@@ -176,6 +181,11 @@ impl World {
         &self.requests
     }
 
+    /// All requests in the order in which they were made.
+    pub fn requested(&self) -> &[RequestId] {
+        &self.requested
+    }
+
     /// All sealing epochs.
     pub fn epochs(&self) -> &BTreeMap<u32, EpochState> {
         &self.epochs
@@ -186,7 +196,9 @@ impl World {
         match self.orders.get_mut(&client.issuance.id) {
             Some(order) => order.issuance.clone_from(&client.issuance),
             None => {
-                let order = Order { application: client.application.clone(), issuance: client.issuance.clone() };
+                let number = self.orders.len() as u64 + 1;
+                let (application, issuance) = (client.application.clone(), client.issuance.clone());
+                let order = Order { number, application, issuance };
                 self.orders.insert(client.issuance.id, order);
             }
         }
@@ -384,6 +396,9 @@ impl World {
         if let Fact::NoticeQueued(data) | Fact::ContactsTold(data) = &entry.fact {
             self.notices.extend(data.notices.keys().chain(&data.operators));
         }
+        if let (Fact::RequestMade(_), Some(id)) = (&entry.fact, entry.subject.request()) {
+            self.requested.push(id);
+        }
         if let Fact::RequestMade(RequestMade { report, .. })
         | Fact::RequestApproved(RequestDone { report })
         | Fact::RequestDenied(RequestDenied { report, .. })
@@ -393,12 +408,7 @@ impl World {
             self.notices.extend(report);
         }
         self.four_eyes.follow(entry);
-        if let (Fact::CredentialGenerated(data), Subject::Credential { application, version, reference, .. }) =
-            (&entry.fact, &entry.subject)
-        {
-            self.deliveries.insert(*reference, (application.clone(), *version));
-            self.messages.insert(data.message_id, *reference);
-        }
+        self.follow_delivery(entry);
         if let (Fact::IssuanceOpened(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.reissued.extend(data.campaign.map(|campaign| (campaign, application.clone())));
         }

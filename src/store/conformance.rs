@@ -10,6 +10,7 @@ mod requests;
 mod sqlite;
 mod steps;
 mod suite;
+mod tampering;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -23,6 +24,7 @@ use super::contract::{Enclosure, Loaded, Scope};
 use super::fence::Fence;
 use super::handle::{StartError, Store};
 use crate::domain::ids::{ApplicationId, ClientId};
+use crate::domain::pseudonym::Pseudonyms;
 use crate::domain::random::{Randomness, RandomnessFailed};
 use crate::domain::request::RequestId;
 use crate::domain::time::Timestamp;
@@ -204,6 +206,11 @@ impl<K: Kind> Drop for Bench<K> {
 
 fn key() -> SigningKey {
     SigningKey::from_seed("journal.exempel.se".parse().unwrap(), &[3; 32]).unwrap()
+}
+
+/// The key behind the hashes of the suite's addresses.
+fn pseudonyms() -> Pseudonyms {
+    Pseudonyms::new(&[5; 32])
 }
 
 /// A clock that stands where it was set.

@@ -15,6 +15,7 @@
 //! `fence` and `epochs` must not be in a backup: put back together with an old database, they would vouch for it.
 
 pub mod archive;
+pub mod audit;
 pub mod backend;
 mod batch;
 mod change;
@@ -29,6 +30,7 @@ pub mod queries;
 mod reader;
 pub mod seal;
 mod sqlite;
+pub mod verification;
 mod writer;
 
 pub use backend::{Fault, Head, Instance};

@@ -305,7 +305,7 @@ fn an_auditor_needs_the_files_and_the_public_key_only() {
     insta::assert_snapshot!(transcript(harness.path(), &copy.verify(other.trim())), @r"
     ! cannot verify the journal in DIR/outside/copy: cannot verify: not signed by this key
     ! hint: this says nothing about the journal: give the key that it was begun with (--key)
-    exit 4
+    exit 5
     ");
     insta::assert_snapshot!(transcript(harness.path(), &copy.verify("nonsense")), @r"
     ! cannot read the key: not a key of the form <origin>+<hash>+<base64>
@@ -340,10 +340,11 @@ fn audit_verify_and_show_read_the_files() {
     let (harness, _) = awaiting_pickup();
     insta::assert_snapshot!(told(&harness, &["audit", "verify"]), @r"
     verified: 7 entries of exempel.se/tallyd, root ROOT=
+    the tables hold what these entries add up to
     exit 0
     ");
     insta::assert_snapshot!(told(&harness, &["audit", "verify", "--json"]), @r#"
-    {"root":"ROOT=","size":7,"verified":true}
+    {"addresses_verified":true,"root":"ROOT=","size":7,"tables_verified":true,"verified":true}
     exit 0
     "#);
     insta::assert_snapshot!(told(&harness, &["audit", "show", "--application", "A-2026-1", "--from", "5"]), @r"

@@ -155,7 +155,9 @@ impl Harness {
     pub(crate) fn stock(&mut self, clients: &[Stocked]) {
         self.stop();
         let key = std::fs::read_to_string(self.path().join("keys/journal")).unwrap();
-        stock::stock(&self.path().join("state"), SigningKey::parse(key.trim_end()).unwrap(), clients);
+        let key = SigningKey::parse(key.trim_end()).unwrap();
+        let pseudonyms = stock::pseudonyms(&self.path().join("keys/pseudonyms"));
+        stock::stock(&self.path().join("state"), key, pseudonyms, clients);
         self.serve();
     }
 

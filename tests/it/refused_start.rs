@@ -189,7 +189,7 @@ fn another_journals_key_is_refused() {
     fs::copy(other.path().join("keys/journal"), &key).unwrap();
     let ran = harness.run(&["serve"]);
     assert!([3, 4].contains(&ran.exit) && ran.err.contains("hint: "), "{ran:?}");
-    harness.run(&["audit", "verify"]).expect_exit(4);
+    harness.run(&["audit", "verify"]).expect_exit(5);
     fs::write(&key, own).unwrap();
 }
 

@@ -1,17 +1,20 @@
 //! `tallyd audit verify`: nobody's word is taken. Reads the files, asks no daemon.
+//!
+//! Whoever has the configuration's keys has the addresses compared as well; an auditor with the public key alone need not.
 
 use std::path::Path;
 
 use super::super::output::{Exit, Failure, Output, Reader};
+use super::super::progress::Progress;
 use super::{Source, open};
 use crate::config::Config;
 use crate::daemon::keys::Keys;
+use crate::domain::pseudonym::Pseudonyms;
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifyingKey;
 use crate::journal::verify::{Fault, Verified, Verifier};
-use crate::store::queries::{Queries, ReadError};
-
-/// Entries that are held in memory at a time.
-const AT_A_TIME: u32 = 1_000;
+use crate::store::queries::ReadError;
+use crate::store::verification::{self, Finding};
 
 /// With which key.
 #[derive(Debug, clap::Args)]
@@ -25,86 +28,101 @@ pub struct Args {
     source: Source,
 }
 
-/// A journal that was read to its end.
-pub type Checked = Result<Verified, Fault>;
+/// What was found in state that could be read.
+pub type Checked = Result<Verified, Finding>;
 
 /// Verifies, and says up to where.
 pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
-    let key = match &args.key {
-        Some(text) => text.parse().map_err(|error| {
-            Failure::new("read the key", "", error)
-                .hint("give the key as tallyd init printed it, in quotes")
-                .exit(Exit::Refused)
-        })?,
-        None => signing_key(config)?,
+    let (key, pseudonyms) = match &args.key {
+        Some(text) => (public_key(text)?, None),
+        None => own_keys(config)?,
     };
     let state = args.source.directory(config)?;
-    match verify_state(&state, key)? {
-        Ok(verified) => {
-            let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());
-            match output.reader() {
-                Reader::People => {
-                    output.data(format_args!("verified: {size} entries of {}, root {root}", verified.checkpoint.origin))
-                }
-                Reader::Programs => output.json(&serde_json::json!({ "verified": true, "size": size, "root": root })),
+    let verified = verify_state(&state, key, pseudonyms.as_ref(), output)?.map_err(|found| failure(&state, &found))?;
+    let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());
+    let personal = pseudonyms.is_some();
+    match output.reader() {
+        Reader::People => {
+            output.data(format_args!("verified: {size} entries of {}, root {root}", verified.checkpoint.origin));
+            output.data("the tables hold what these entries add up to");
+            if !personal {
+                output.say("addresses were not compared: that takes the pseudonym key of the configuration");
             }
-            Ok(Exit::Done)
         }
-        Err(fault) => Err(failure(&state, &fault)),
+        Reader::Programs => {
+            let told = serde_json::json!({
+                "verified": true, "size": size, "root": root, "tables_verified": true, "addresses_verified": personal,
+            });
+            output.json(&told);
+        }
     }
+    Ok(Exit::Done)
 }
 
-/// An auditor has the public key alone; only who may read the signing key need not give it.
-fn signing_key(config: &Path) -> Result<VerifyingKey, Failure> {
-    let keys = Keys::load(&Config::load(config)?).map_err(|refused| {
-        let hint = format!("give the journal's public key with --key, as tallyd init printed it; or {}", refused.hint);
-        Failure::from(refused).hint(hint)
-    })?;
-    Ok(keys.journal.verifying_key())
-}
-
-/// Reads and verifies the journal of a state directory.
-pub fn verify_state(state: &Path, key: VerifyingKey) -> Result<Checked, Failure> {
-    let mut archive = open(state)?;
-    archive.ask(|queries| verify(queries, key)).map_err(|error| {
-        let hint = match error {
-            ReadError::Unavailable(_) => "run it as root or as the service's user, on the files as they are",
-            ReadError::Fatal(_) | ReadError::Damaged { .. } => {
-                "keep the files for examination and restore the newest backup"
-            }
-        };
-        Failure::new("read the journal in", state.display(), error).hint(hint).exit(Exit::NotVerified)
+pub(super) fn public_key(text: &str) -> Result<VerifyingKey, Failure> {
+    text.parse().map_err(|error| {
+        Failure::new("read the key", "", error)
+            .hint("give the key as tallyd init printed it, in quotes")
+            .exit(Exit::Refused)
     })
 }
 
-fn verify(queries: &mut dyn Queries, key: VerifyingKey) -> Result<Checked, ReadError> {
-    let note = queries.checkpoint()?;
-    let mut verifier = Verifier::new(key);
-    let mut next = 0;
-    loop {
-        let entries = queries.entries(next, AT_A_TIME)?;
-        if entries.is_empty() {
-            return Ok(verifier.finish(&note));
-        }
-        for entry in &entries {
-            if let Err(fault) = verifier.entry(entry) {
-                return Ok(Err(fault));
-            }
-            next += 1;
-        }
-    }
+/// An auditor has the public key alone; only who may read the signing key need not give it.
+pub(super) fn own_keys(config: &Path) -> Result<(VerifyingKey, Option<Pseudonyms>), Failure> {
+    let keys = Keys::load(&Config::load(config)?).map_err(|refused| {
+        let hint = format!("give the journal's public key with --key, as tallyd init printed it; or {}", refused.hint);
+        Failure::from(refused).hint(hint).exit(Exit::CannotVerify)
+    })?;
+    Ok((keys.journal.verifying_key(), Some(keys.pseudonyms)))
 }
 
-fn failure(state: &Path, fault: &Fault) -> Failure {
-    let hint = match fault {
-        Fault::CannotVerify(_) => "this says nothing about the journal: give the key that it was begun with (--key)",
-        Fault::Entry { .. }
-        | Fault::Altered { .. }
-        | Fault::Truncated { .. }
-        | Fault::Unsigned { .. }
-        | Fault::Forked { .. } => {
-            "stop the daemon, keep the files as they are, and compare them with the newest backup"
+/// Reads and verifies the journal of a state directory, and the tables beside it.
+pub fn verify_state(
+    state: &Path,
+    key: VerifyingKey,
+    pseudonyms: Option<&Pseudonyms>,
+    output: &mut Output,
+) -> Result<Checked, Failure> {
+    let mut archive = open(state)?;
+    let checked = archive.ask(|queries| {
+        let note = queries.checkpoint()?;
+        // Only to say how far it is: whether it is so is what is verified.
+        let size = Checkpoint::verify(&note, &key).map_or(0, |checkpoint| checkpoint.size);
+        let mut progress = Progress::over("entries", size, 0);
+        let verifier = Verifier::new(key);
+        let checked = verification::verify(queries, verifier, pseudonyms, &mut |read| progress.reached(read, output));
+        progress.end();
+        checked
+    });
+    checked.map_err(|error| unreadable(state, &error))
+}
+
+/// The files cannot be read to the end.
+pub(super) fn unreadable(state: &Path, error: &ReadError) -> Failure {
+    let hint = match error {
+        ReadError::Unavailable(_) => "run it as root or as the service's user, on the files as they are",
+        ReadError::Fatal(_) | ReadError::Damaged { .. } => {
+            "keep the files for examination and restore the newest backup"
         }
     };
-    Failure::new("verify the journal in", state.display(), fault).hint(hint).exit(Exit::NotVerified)
+    Failure::new("read the journal in", state.display(), error).hint(hint).exit(Exit::NotVerified)
+}
+
+fn failure(state: &Path, found: &Finding) -> Failure {
+    const KEEP: &str = "stop the daemon, keep the files as they are, and compare them with the newest backup";
+    let (hint, exit) = match found {
+        Finding::Journal(Fault::CannotVerify(_)) => {
+            let hint = "this says nothing about the journal: give the key that it was begun with (--key)";
+            (hint, Exit::CannotVerify)
+        }
+        Finding::Journal(
+            Fault::Entry { .. }
+            | Fault::Altered { .. }
+            | Fault::Truncated { .. }
+            | Fault::Unsigned { .. }
+            | Fault::Forked { .. },
+        )
+        | Finding::Tables(_) => (KEEP, Exit::NotVerified),
+    };
+    Failure::new("verify the journal in", state.display(), found).hint(hint).exit(exit)
 }

@@ -248,7 +248,7 @@ async fn confirm(stage: &Stage, delivery: &Delivery, bundle: &Bundle, teller: &m
 fn audit(stage: &Stage, key: VerifyingKey, teller: &mut Teller<'_>) -> Result<(), Failure> {
     teller.step("An auditor verifies the journal, from the files and the public key alone");
     let failed = |cause: &dyn std::fmt::Display| Failure::new("verify the journal in", stage.state().display(), cause);
-    let verified = verify_state(&stage.state(), key)?.map_err(|fault| failed(&fault))?;
+    let verified = verify_state(&stage.state(), key, None, teller.output)?.map_err(|found| failed(&found))?;
     let mut archive = Archive::open(&stage.state()).map_err(|cause| failed(&cause))?;
     let entries = archive.ask(|queries| queries.entries(0, 1000)).map_err(|cause| failed(&cause))?;
     let entries: Vec<_> = entries.iter().map(|bytes| serde_json::from_slice(bytes).unwrap_or_default()).collect();

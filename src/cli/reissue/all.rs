@@ -239,7 +239,7 @@ impl Asking<'_> {
                 ));
             }
         }
-        let mut progress = Progress::over(length, number(opened, "/ordered").unwrap_or(0));
+        let mut progress = Progress::over("clients", length, number(opened, "/ordered").unwrap_or(0));
         let ended = self.pages(&id, &interrupt, &mut progress, output);
         progress.end();
         let tally = ended?;

@@ -2,9 +2,8 @@
 
 use super::fold::files_hold;
 use super::steps::{self, about, application, yes};
-use super::{Bench, Counted, Kind};
+use super::{Bench, Counted, Kind, pseudonyms};
 use crate::domain::contact::{Contact, ContactReference, EmailAddress, Language, Role};
-use crate::domain::digest::Pseudonym;
 use crate::domain::ids::{ApplicationId, ContactId, NoticeId};
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::domain::time::Timestamp;
@@ -16,7 +15,7 @@ use crate::store::contract::{Decision, Enclosure};
 
 fn contact(email: &EmailAddress, role: Role, now: Timestamp) -> Contact {
     let id = ContactId::new(now, &Counted).unwrap();
-    let address = Pseudonym::of(email.as_str().as_bytes());
+    let address = pseudonyms().of_address(email);
     Contact { reference: ContactReference { id, address, role, language: Language::En }, email: email.clone() }
 }
 

@@ -9,12 +9,13 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::campaigns;
 use super::steps::{self, Step, application};
-use super::{Bench, Kind, contacts};
+use super::{Bench, Kind, contacts, key, pseudonyms};
 use crate::domain::client::Client;
 use crate::domain::ids::ApplicationId;
-use crate::journal::world::World;
+use crate::journal::verify::Verifier;
 use crate::store::contract::{Find, Scope, SubmitError, Terms};
 use crate::store::queries::{Behind, ClientFilter};
+use crate::store::verification::verify;
 
 pub(super) fn shares_leave_the_tables_and_the_files<K: Kind + 'static>() {
     let mut bench = Bench::<K>::new("shares");
@@ -75,7 +76,7 @@ pub(super) fn the_tables_are_the_fold_of_the_journal<K: Kind + 'static>() {
 }
 
 /// Whether it was refused does not matter: a walk tries everything everywhere.
-fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) {
+pub(super) fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) {
     let on_its_way = |client: Client| client.on_its_way().map(|credential| credential.reference);
     let outcome = match step {
         // One of the three rests on an agreement.
@@ -111,10 +112,10 @@ fn take_step<K: Kind + 'static>(bench: &Bench<K>, of: &ApplicationId, step: u8) 
 }
 
 fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
-    let mut world = World::new();
-    for entry in bench.entries() {
-        world.apply(&entry).unwrap();
-    }
+    let looked = bench.store().read_blocking(|queries| {
+        verify(queries, Verifier::new(key().verifying_key()), Some(&pseudonyms()), &mut |_| {})
+    });
+    let world = looked.unwrap().unwrap().world;
     let count = bench.store().read_blocking(|q| q.clients(&ClientFilter::default(), None, 99)).unwrap().len();
     assert_eq!(count, world.clients().len());
     for (of, client) in world.clients() {

@@ -20,7 +20,7 @@ use crate::store::queries::{ReadError, RequestFilter};
 const LIFE: Duration = Duration::from_secs(60);
 
 /// A step that a person takes.
-struct By<A> {
+pub(super) struct By<A> {
     uid: u32,
     step: Step<A>,
 }
@@ -47,7 +47,7 @@ fn operator(uid: u32) -> Actor {
 }
 
 /// Somebody asks to revoke a client. With `slip`, under the id of what he did not ask.
-fn ask(of: &ApplicationId, uid: u32, slip: bool) -> By<RequestId> {
+pub(super) fn ask(of: &ApplicationId, uid: u32, slip: bool) -> By<RequestId> {
     let application = of.clone();
     let decide = move |state: &Loaded, now: Timestamp| {
         state.client().ok_or("no client")?;

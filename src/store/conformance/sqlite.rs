@@ -10,7 +10,7 @@ use crate::domain::ids::ApplicationId;
 use crate::domain::request::RequestId;
 use crate::store::sqlite::{Reader, SqliteWriter, create, open};
 
-struct Sqlite;
+pub(super) struct Sqlite;
 
 impl Kind for Sqlite {
     type Backend = SqliteWriter;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Counted;
+use super::{Counted, pseudonyms};
 use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
 use crate::domain::contact::{Contact, ContactReference, Language, Role};
 use crate::domain::credential::{AbandonCause, Credential, CredentialState, EndCause, KeyDigests};
-use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, Pseudonym, SealedDigest, Verifier};
+use crate::domain::digest::{BodyDigest, Fingerprint, ProofDigest, SealedDigest, Verifier};
 use crate::domain::ending::STEPS_DAYS;
 use crate::domain::ids::{
     ApplicationId, ClientId, ContactId, Environment, EventKey, IssuanceId, Label, MessageId, NoticeId,
@@ -49,8 +49,9 @@ impl<A: Send + 'static> Command for Step<A> {
     type Answer = A;
     type Refusal = &'static str;
 
+    /// The one whose certificate stands beside the fetches.
     fn actor(&self) -> Actor {
-        Actor::Daemon
+        Actor::Recipient { party: party(), certificate: Fingerprint::of(b"certificate") }
     }
 
     fn scope(&self) -> Scope {
@@ -265,7 +266,7 @@ fn accepted(key: &EventKey, contact: &Contact) -> ApprovalAccepted {
 fn contact(now: Timestamp) -> Contact {
     let reference = ContactReference {
         id: ContactId::new(now, &Counted).unwrap(),
-        address: Pseudonym::of(b"api@exempel.se"),
+        address: pseudonyms().of_address(&"api@exempel.se".parse().unwrap()),
         role: Role::Technical,
         language: Language::Sv,
     };
@@ -343,7 +344,8 @@ pub(super) fn collect(reference: Reference) -> Step<Vec<SealedShare>> {
         }
         let network = "192.0.2.7".to_owned();
         let fetch = Fetch { number, time: now, network, certificate: Fingerprint::of(b"certificate") };
-        let collected = ShareCollected { fetch: number, network: Pseudonym::of(b"192.0.2.7") };
+        let collected =
+            ShareCollected { fetch: number, network: pseudonyms().of_network("192.0.2.7".parse().unwrap()) };
         Ok(Decision {
             facts: vec![(Subject::of_credential(client, credential), Fact::ShareCollected(collected))],
             enclosures: vec![Enclosure::Fetch(client.application.clone(), version, fetch)],

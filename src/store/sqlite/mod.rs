@@ -4,6 +4,7 @@
 //! What SQLite did to earn the settings is measured: with WAL and synchronous=FULL no acknowledged commit was lost in
 //! 400 replayed power cuts; with the rollback journal or synchronous=NORMAL some were.
 
+mod audit;
 mod campaigns;
 mod connection;
 mod fault;

@@ -1,9 +1,11 @@
 //! The reading connection and what can be asked of it.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Params, Row};
 
+use super::audit;
 use super::campaigns;
 use super::fault::{Failure, sorted};
 use super::load::{self, Extent, all, first};
@@ -21,6 +23,7 @@ use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
+use crate::store::audit::{Difference, Expected, Stored};
 use crate::store::backend::{Fault, Reading};
 use crate::store::queries::{
     Behind, ClientFilter, ClientView, Correspondence, DeliveryView, HeldKey, IssuanceView, Mailed, Queries, ReadError,
@@ -33,8 +36,14 @@ pub(in crate::store) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(sql: Connection) -> Self {
+    pub(in crate::store) fn new(sql: Connection) -> Self {
         Self { sql }
+    }
+
+    /// For the suite, which tampers.
+    #[cfg(test)]
+    pub(in crate::store) fn connection(&self) -> &Connection {
+        &self.sql
     }
 }
 
@@ -281,6 +290,14 @@ impl Queries for Reader {
     fn entries_of(&mut self, application: &ApplicationId, from: u64, limit: u32) -> Read<Vec<Vec<u8>>> {
         let query = "SELECT bytes FROM entry WHERE application = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
         Ok(all(&self.sql, query, (application.as_str(), from, limit), |row| Columns::of(row, "entry").plain("bytes"))?)
+    }
+
+    fn each_entry(&mut self, from: u64, take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>) -> Read<()> {
+        Ok(audit::each_entry(&self.sql, from, take)?)
+    }
+
+    fn first_difference(&mut self, expected: Expected<'_>) -> Read<Option<Difference>> {
+        Ok(audit::first_difference(&self.sql, expected)?)
     }
 
     fn checkpoint(&mut self) -> Read<String> {

@@ -1,6 +1,8 @@
 //! The schema's versions. Each is a file that never changes again; which ones a database has, with their checksums,
 //! stands in it.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -23,6 +25,20 @@ pub(super) fn bring_up_to_date(sql: &mut Connection) -> Result<(), OpenError> {
 /// Refuses a schema that this program does not know, and changes nothing.
 pub(super) fn refuse_unknown(sql: &Connection) -> Result<(), OpenError> {
     known_versions(sql, MIGRATIONS).map(drop)
+}
+
+/// Everything that a database made by this program consists of, by kind and name. SQLite's own indexes have no text.
+pub(super) fn parts(sql: &Connection) -> Result<BTreeMap<(String, String), Option<String>>, rusqlite::Error> {
+    let mut statement = sql.prepare("SELECT type, name, sql FROM sqlite_schema")?;
+    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+    rows.collect()
+}
+
+/// The same of a fresh database.
+pub(super) fn fresh_parts() -> Result<BTreeMap<(String, String), Option<String>>, OpenError> {
+    let mut fresh = Connection::open_in_memory()?;
+    bring_up_to_date(&mut fresh)?;
+    Ok(parts(&fresh)?)
 }
 
 /// How many versions the database has, each of which must be the one that is known by its number.

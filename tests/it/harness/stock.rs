@@ -64,11 +64,12 @@ impl Stocked {
 }
 
 /// Puts clients into a store that no daemon has open. It must have an epoch, so a daemon must have had it open once.
-pub(crate) fn stock(state: &Path, key: SigningKey, clients: &[Stocked]) {
+pub(crate) fn stock(state: &Path, key: SigningKey, pseudonyms: Pseudonyms, clients: &[Stocked]) {
+    let pseudonyms = Arc::new(pseudonyms);
     let on_fatal = Arc::new(|fault: &tallyd::store::Fault| panic!("{fault}"));
     let store = Store::open(state, key, Arc::new(SystemClock), on_fatal).unwrap();
     for some in clients.chunks(500) {
-        let commands = some.iter().map(|client| Put(client.clone())).collect();
+        let commands = some.iter().map(|client| Put(client.clone(), Arc::clone(&pseudonyms))).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for outcome in runtime.block_on(store.submit_all(commands)) {
             match outcome {
@@ -81,7 +82,14 @@ pub(crate) fn stock(state: &Path, key: SigningKey, clients: &[Stocked]) {
     store.stop();
 }
 
-struct Put(Stocked);
+/// The key of the hashes of addresses, from its file.
+pub(crate) fn pseudonyms(file: &Path) -> Pseudonyms {
+    let hex = std::fs::read_to_string(file).unwrap();
+    let bytes = data_encoding::HEXLOWER.decode(hex.trim_end().as_bytes()).unwrap();
+    Pseudonyms::new(&bytes.try_into().unwrap())
+}
+
+struct Put(Stocked, Arc<Pseudonyms>);
 
 impl Command for Put {
     type Answer = ();
@@ -104,7 +112,8 @@ impl Command for Put {
         let version = Subject::Credential { application: application.clone(), issuance, version: 1, reference };
         let number: OrganisationNumber = number.parse().unwrap();
         let party = Party::Organisation(number.clone());
-        let contacts: Vec<_> = contacts.iter().enumerate().map(|(place, email)| contact(place, email, now)).collect();
+        let contacts: Vec<_> =
+            contacts.iter().enumerate().map(|(place, email)| contact(&self.1, place, email, now)).collect();
         let labels: Vec<Label> = labels.iter().map(|label| label.parse().unwrap()).collect();
         let prefix = "ex".parse().unwrap();
         let client_id = || ClientId::generate(&prefix, environment, &Counted).unwrap();
@@ -124,7 +133,7 @@ impl Command for Put {
         let keys: BTreeMap<Label, KeyDigests> = labels.into_iter().map(|label| (label, digests())).collect();
         let message_id = MessageId::new(now, &Counted).unwrap();
         let window_ends = now.after(Duration::from_secs(86_400));
-        let network = pseudonyms().of_network(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+        let network = self.1.of_network(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
         let life_ends = life.map(|life| now.after(life));
         let opened = IssuanceOpened { replaces: Replacement::First, campaign: None };
         let generated = CredentialGenerated { message_id, keys, window_ends, epoch: 1 };
@@ -151,16 +160,12 @@ impl Command for Put {
     }
 }
 
-fn contact(place: usize, email: &str, now: Timestamp) -> Contact {
+fn contact(pseudonyms: &Pseudonyms, place: usize, email: &str, now: Timestamp) -> Contact {
     let email: tallyd::domain::contact::EmailAddress = email.parse().unwrap();
     let role = if place == 0 { Role::Technical } else { Role::Administrative };
     let id = ContactId::new(now, &Counted).unwrap();
-    let reference = ContactReference { id, address: pseudonyms().of_address(&email), role, language: Language::En };
+    let reference = ContactReference { id, address: pseudonyms.of_address(&email), role, language: Language::En };
     Contact { reference, email }
-}
-
-fn pseudonyms() -> Pseudonyms {
-    Pseudonyms::new(&[9; 32])
 }
 
 fn digests() -> KeyDigests {
