@@ -1,6 +1,10 @@
 //! `tallyd audit`: the journal, read from the files and trusted only as far as a signature carries.
 
+mod checkpoint;
+mod export;
+mod prove;
 mod show;
+mod trust;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -17,8 +21,14 @@ pub use verify::{Checked, verify_state};
 /// What to do with the journal.
 #[derive(Debug, clap::Subcommand)]
 pub enum Audit {
-    /// Verify every entry, the tree over them, and the signature.
+    /// Verify every entry, the tree over them, the signature, and the tables against the entries.
     Verify(verify::Args),
+    /// Write the verified journal to a directory, as JSON Lines and as C2SP tlog-tiles; again, only what is new.
+    Export(export::Args),
+    /// Prove that an entry is in the journal, or that the journal still holds what an older checkpoint vouched for.
+    Prove(prove::Args),
+    /// Print the newest signed checkpoint, to be kept elsewhere.
+    Checkpoint(checkpoint::Args),
     /// Show entries.
     Show(show::Args),
 }
@@ -35,6 +45,9 @@ pub struct Source {
 pub fn run(audit: &Audit, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
     match audit {
         Audit::Verify(args) => verify::run(args, config, output),
+        Audit::Export(args) => export::run(args, config, output),
+        Audit::Prove(args) => prove::run(args, config, output),
+        Audit::Checkpoint(args) => checkpoint::run(args, config, output),
         Audit::Show(args) => show::run(args, config, output),
     }
 }

@@ -14,6 +14,7 @@ pub mod line;
 pub mod proof;
 mod request_id;
 pub mod subject;
+pub mod tiles;
 pub mod tree;
 pub mod verify;
 pub mod world;

@@ -67,6 +67,35 @@ pub fn run_hash(leaves: impl IntoIterator<Item = LeafHash>) -> NodeHash {
     NodeHash::from_bytes(*leaves.into_iter().collect::<Frontier>().root().as_bytes())
 }
 
+/// Gathers the hashes of some runs while all leaves pass by once.
+#[derive(Debug)]
+pub struct Gathering {
+    runs: Vec<(Range<u64>, Frontier)>,
+    next: u64,
+}
+
+impl Gathering {
+    /// Of these runs, in any order.
+    pub fn of(runs: Vec<Range<u64>>) -> Self {
+        Self { runs: runs.into_iter().map(|run| (run, Frontier::new())).collect(), next: 0 }
+    }
+
+    /// The next leaf.
+    pub fn pass(&mut self, leaf: LeafHash) {
+        for (run, tree) in &mut self.runs {
+            if run.contains(&self.next) {
+                tree.push(leaf);
+            }
+        }
+        self.next += 1;
+    }
+
+    /// The hashes, in the order of the runs.
+    pub fn hashes(&self) -> Vec<NodeHash> {
+        self.runs.iter().map(|(_, tree)| NodeHash::from_bytes(*tree.root().as_bytes())).collect()
+    }
+}
+
 /// Checks that `leaf` stands at `index` in the tree of `size` with `root` (RFC 9162, section 2.1.3.2).
 pub fn verify_inclusion(
     leaf: LeafHash,
@@ -207,6 +236,9 @@ mod tests {
             let root = root(size);
             for index in 0..size {
                 let proof = hashes(inclusion_runs(index, size).unwrap());
+                let mut gathering = Gathering::of(inclusion_runs(index, size).unwrap());
+                (0..size).for_each(|number| gathering.pass(leaf(number)));
+                assert_eq!(gathering.hashes(), proof);
                 let their_proof = tlog::prove_record(size, index, &theirs).unwrap();
                 assert_eq!(proof, their_proof.iter().map(ours).collect::<Vec<_>>(), "{index} of {size}");
                 assert_eq!(verify_inclusion(leaf(index), index, size, &proof, &root), Ok(()));

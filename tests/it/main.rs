@@ -38,5 +38,6 @@ mod service;
 mod sink;
 mod strangers_client;
 mod tls_matrix;
+mod trail;
 mod whole_way;
 mod whose;

@@ -6,26 +6,20 @@ use std::path::Path;
 
 use super::super::output::{Exit, Failure, Output, Reader};
 use super::super::progress::Progress;
-use super::{Source, open};
-use crate::config::Config;
-use crate::daemon::keys::Keys;
+use super::open;
+use super::trust::{Trust, Trusted};
 use crate::domain::pseudonym::Pseudonyms;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifyingKey;
 use crate::journal::verify::{Fault, Verified, Verifier};
-use crate::store::queries::ReadError;
+use crate::store::queries::{Queries, ReadError};
 use crate::store::verification::{self, Finding};
 
 /// With which key.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The journal's public key (C2SP verifier key), as tallyd init printed it
-    /// [default: from the signing key that the configuration names].
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
-
     #[command(flatten)]
-    source: Source,
+    trust: Trust,
 }
 
 /// What was found in state that could be read.
@@ -33,11 +27,7 @@ pub type Checked = Result<Verified, Finding>;
 
 /// Verifies, and says up to where.
 pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
-    let (key, pseudonyms) = match &args.key {
-        Some(text) => (public_key(text)?, None),
-        None => own_keys(config)?,
-    };
-    let state = args.source.directory(config)?;
+    let Trusted { state, key, pseudonyms } = args.trust.read(config)?;
     let verified = verify_state(&state, key, pseudonyms.as_ref(), output)?.map_err(|found| failure(&state, &found))?;
     let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());
     let personal = pseudonyms.is_some();
@@ -59,23 +49,6 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
-pub(super) fn public_key(text: &str) -> Result<VerifyingKey, Failure> {
-    text.parse().map_err(|error| {
-        Failure::new("read the key", "", error)
-            .hint("give the key as tallyd init printed it, in quotes")
-            .exit(Exit::Refused)
-    })
-}
-
-/// An auditor has the public key alone; only who may read the signing key need not give it.
-pub(super) fn own_keys(config: &Path) -> Result<(VerifyingKey, Option<Pseudonyms>), Failure> {
-    let keys = Keys::load(&Config::load(config)?).map_err(|refused| {
-        let hint = format!("give the journal's public key with --key, as tallyd init printed it; or {}", refused.hint);
-        Failure::from(refused).hint(hint).exit(Exit::CannotVerify)
-    })?;
-    Ok((keys.journal.verifying_key(), Some(keys.pseudonyms)))
-}
-
 /// Reads and verifies the journal of a state directory, and the tables beside it.
 pub fn verify_state(
     state: &Path,
@@ -83,18 +56,37 @@ pub fn verify_state(
     pseudonyms: Option<&Pseudonyms>,
     output: &mut Output,
 ) -> Result<Checked, Failure> {
+    in_verified(state, key, &[], pseudonyms, output, |_, verified| Ok(verified))
+}
+
+/// Does something with what was verified, on the same view of it. The journal must have passed through the earlier
+/// checkpoints.
+pub(super) fn in_verified<T>(
+    state: &Path,
+    key: VerifyingKey,
+    earlier: &[String],
+    pseudonyms: Option<&Pseudonyms>,
+    output: &mut Output,
+    then: impl FnOnce(&mut dyn Queries, Verified) -> Result<T, ReadError>,
+) -> Result<Result<T, Finding>, Failure> {
     let mut archive = open(state)?;
-    let checked = archive.ask(|queries| {
+    let verifier = match Verifier::with_earlier(key.clone(), earlier.iter().map(String::as_str)) {
+        Ok(verifier) => verifier,
+        Err(fault) => return Ok(Err(Finding::Journal(fault))),
+    };
+    let done = archive.ask(|queries| {
         let note = queries.checkpoint()?;
         // Only to say how far it is: whether it is so is what is verified.
         let size = Checkpoint::verify(&note, &key).map_or(0, |checkpoint| checkpoint.size);
         let mut progress = Progress::over("entries", size, 0);
-        let verifier = Verifier::new(key);
         let checked = verification::verify(queries, verifier, pseudonyms, &mut |read| progress.reached(read, output));
         progress.end();
-        checked
+        Ok(match checked? {
+            Ok(verified) => Ok(then(queries, verified)?),
+            Err(found) => Err(found),
+        })
     });
-    checked.map_err(|error| unreadable(state, &error))
+    done.map_err(|error| unreadable(state, &error))
 }
 
 /// The files cannot be read to the end.
@@ -108,7 +100,7 @@ pub(super) fn unreadable(state: &Path, error: &ReadError) -> Failure {
     Failure::new("read the journal in", state.display(), error).hint(hint).exit(Exit::NotVerified)
 }
 
-fn failure(state: &Path, found: &Finding) -> Failure {
+pub(super) fn failure(state: &Path, found: &Finding) -> Failure {
     const KEEP: &str = "stop the daemon, keep the files as they are, and compare them with the newest backup";
     let (hint, exit) = match found {
         Finding::Journal(Fault::CannotVerify(_)) => {

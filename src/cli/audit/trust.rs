@@ -1,0 +1,57 @@
+//! Which journal, and which key it is held against.
+
+use std::path::{Path, PathBuf};
+
+use super::super::output::{Exit, Failure};
+use super::Source;
+use crate::config::Config;
+use crate::daemon::keys::Keys;
+use crate::domain::pseudonym::Pseudonyms;
+use crate::journal::key::VerifyingKey;
+
+/// With which key, of which journal.
+#[derive(Debug, clap::Args)]
+pub(super) struct Trust {
+    /// The journal's public key (C2SP verifier key), as tallyd init printed it
+    /// [default: from the signing key that the configuration names].
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    #[command(flatten)]
+    source: Source,
+}
+
+/// What was named.
+pub(super) struct Trusted {
+    pub(super) state: PathBuf,
+    pub(super) key: VerifyingKey,
+    /// Whoever has the configuration's keys can compare addresses as well.
+    pub(super) pseudonyms: Option<Pseudonyms>,
+}
+
+impl Trust {
+    pub(super) fn read(&self, config: &Path) -> Result<Trusted, Failure> {
+        let (key, pseudonyms) = match &self.key {
+            Some(text) => (public_key(text)?, None),
+            None => own_keys(config)?,
+        };
+        Ok(Trusted { state: self.source.directory(config)?, key, pseudonyms })
+    }
+}
+
+fn public_key(text: &str) -> Result<VerifyingKey, Failure> {
+    text.parse().map_err(|error| {
+        Failure::new("read the key", "", error)
+            .hint("give the key as tallyd init printed it, in quotes")
+            .exit(Exit::Refused)
+    })
+}
+
+/// An auditor has the public key alone; only who may read the signing key need not give it.
+fn own_keys(config: &Path) -> Result<(VerifyingKey, Option<Pseudonyms>), Failure> {
+    let keys = Keys::load(&Config::load(config)?).map_err(|refused| {
+        let hint = format!("give the journal's public key with --key, as tallyd init printed it; or {}", refused.hint);
+        Failure::from(refused).hint(hint).exit(Exit::CannotVerify)
+    })?;
+    Ok((keys.journal.verifying_key(), Some(keys.pseudonyms)))
+}
