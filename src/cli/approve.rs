@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::operator::{Daemon, text};
 use super::output::{Exit, Failure, Output, Reader};
 use super::requests::Shown;
-use super::{reissue, revoke};
+use super::{contacts, reissue, revoke};
 use crate::domain::ids::CampaignId;
 use crate::domain::request::RequestId;
 use crate::http::client::Question;
@@ -76,6 +76,10 @@ fn tell(answer: &Value, output: &mut Output) {
     output.say("Approved, and carried out.");
     if !text(answer, "/campaign_id").is_empty() {
         return;
+    }
+    if !text(answer, "/contact_id").is_empty() {
+        output.data(text(answer, "/contact_id"));
+        return contacts::tell_what_is_missing(answer, output);
     }
     if text(answer, "/issuance_id").is_empty() {
         output.say(revoke::told(answer));

@@ -68,6 +68,13 @@ fn address_from_standard_input(output: &mut Output) -> Result<String, Failure> {
     Ok(given.to_owned())
 }
 
+/// Tells what an erasure that was approved leaves to be done.
+pub(super) fn tell_what_is_missing(answer: &Value, output: &mut Output) {
+    if let Some(next) = forget::what_next(answer) {
+        output.say(next);
+    }
+}
+
 /// Tells what the daemon took with a warning.
 pub(super) fn warn(answer: &Value, output: &mut Output) {
     for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {

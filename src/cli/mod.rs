@@ -11,6 +11,7 @@ pub mod campaigns;
 pub mod certs;
 pub mod check;
 pub mod combine;
+mod consequences;
 pub mod contacts;
 pub mod demo;
 pub mod deny;

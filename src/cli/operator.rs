@@ -97,7 +97,7 @@ fn refused(tried: &str, object: &str, answer: &Answer) -> Failure {
         "unknown-campaign" | "campaign-over" => failure.hint("tallyd campaigns --all shows every campaign"),
         "nothing-matches" => failure.hint("tallyd reissue --all --dry-run shows who is left alone, and why"),
         "second-person-required" => {
-            failure.hint("tallyd reissue CLIENT without --all and --contact is put before a second person")
+            failure.hint("tallyd reissue CLIENT without --all is put before a second person")
         }
         "case-required" => failure.hint("give the case: --case NUMBER"),
         "own-request" => failure.hint("ask another operator to do it, from an account of his own"),

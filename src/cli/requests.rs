@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::consequences;
 use super::operator::{Daemon, instant, text};
 use super::output::{Exit, Failure, Output, Reader};
 use super::show::verifying;
@@ -118,6 +119,9 @@ pub(super) fn put_off(answer: &Value) -> Option<String> {
     if is_urgent.iter().any(|word| ["reissue-compromised", "revoke", "compromised"].contains(&word.as_str())) {
         said.push("Until it is approved, whatever verifies now still verifies.".to_owned());
     }
+    if text(answer, "/command") == "contacts-forget" {
+        said.push(format!("If nobody denies it by {expires}, it is carried out all the same."));
+    }
     said.push(format!(
         "Before {expires} another operator, from another account than yours, is to run: tallyd approve {id}"
     ));
@@ -185,8 +189,16 @@ impl Shown {
         let lines = [
             ("request", self.id.to_string()),
             ("order", self.order()),
+            ("address", self.address()),
             ("client", about.join(", ")),
             ("verifies now", if client.is_null() { String::new() } else { verifying(&client) }),
+        ];
+        let consequences = if text(document, "/state") == "waiting" {
+            consequences::of(&self.content.asked, &client)
+        } else {
+            Vec::new()
+        };
+        let asked = [
             ("asked by", format!("{} (uid {})", self.content.by, self.content.by.uid)),
             ("reason", self.content.reason.to_string()),
             ("case", self.content.case.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -194,8 +206,18 @@ impl Shown {
             ("expires", instant(&self.content.expires.to_string())),
             ("state", state(document)),
         ];
-        let told = lines.iter().filter(|(_, value)| !value.is_empty());
+        let told = lines.iter().chain(&consequences).chain(&asked).filter(|(_, value)| !value.is_empty());
         told.map(|(name, value)| format!("{name:<13} {value}")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The address that it brings; the daemon has held it against the hash in the content.
+    fn address(&self) -> String {
+        let address = text(&self.document, "/address");
+        let missing = self.content.asked.brings().is_some() && text(&self.document, "/state") == "waiting";
+        if address.is_empty() && missing {
+            return "is not there any more, or is another than was asked for: approving will fail".to_owned();
+        }
+        address
     }
 
     /// The order in words, with every parameter.
@@ -222,6 +244,30 @@ impl Shown {
             }
             Asked::ReissueCompromised {} => {
                 format!("{command}: a new credential; whatever verifies now ends at once")
+            }
+            Asked::ReissueTo { replaces, contact } => {
+                let old = match replaces {
+                    Replacement::GraceSeconds(grace_seconds) => {
+                        let grace = after(*grace_seconds);
+                        format!("the old one verifies until it is proven, and {grace} after that")
+                    }
+                    Replacement::Compromised | Replacement::First => "whatever verifies now ends at once".to_owned(),
+                };
+                let language = contact.language;
+                format!("{command}: a new credential, part 1 of which goes to another address ({language}); {old}")
+            }
+            Asked::ContactsAdd { contact } => {
+                format!("{command}: one more contact, {} ({})", contact.role, contact.language)
+            }
+            Asked::ContactsChange { contact, to } => {
+                let (role, language) = (to.role, to.language);
+                format!("{command}: another address for the {role} contact {contact}, written to in {language}")
+            }
+            Asked::ContactsSpeak { contact, language } => {
+                format!("{command}: the contact {contact} is written to in {language}")
+            }
+            Asked::ContactsForget { contact } => {
+                format!("{command}: the address of the contact {contact} is erased")
             }
             Asked::Revoke {} => format!("{command}: whatever verifies ends, and what is on its way is taken back"),
         }

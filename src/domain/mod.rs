@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod approval;
+pub mod asked;
 pub mod campaign;
 pub mod client;
 pub mod contact;

@@ -9,9 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::campaign::Filter;
 use super::ids::{ApplicationId, EventPart, NoticeId, PeerName, RequestNonce, serde_as_text};
-use super::issuance::Replacement;
 use super::name::Name;
 use super::reference::crockford;
 use super::time::Timestamp;
@@ -20,90 +18,7 @@ use super::words::words_of;
 /// The user id that the kernel shows for every account that it cannot map. Many people look like it, so it is nobody.
 pub const NOBODY: u32 = 65_534;
 
-/// The commands of operators that the agency can put under conditions: a second person, a case number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Governed {
-    /// A re-issue whose old credential lives until the new one is proven.
-    Reissue,
-    /// A re-issue whose old credential ends at once.
-    ReissueCompromised,
-    /// A re-issue of many clients, of either kind.
-    ReissueAll,
-    /// A revocation.
-    Revoke,
-}
-
-words_of!(Governed {
-    Reissue => "reissue",
-    ReissueCompromised => "reissue-compromised",
-    ReissueAll => "reissue-all",
-    Revoke => "revoke",
-});
-
-/// What is asked for, with every parameter as it will be carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Asked {
-    /// A new credential; the old one lives on for so long after the new one is proven.
-    Reissue {
-        /// The grace.
-        grace_seconds: u32,
-    },
-    /// A new credential; the old one ends at once.
-    ReissueCompromised {},
-    /// New credentials for every client that matches, in one campaign.
-    ReissueAll {
-        /// Which clients.
-        filter: Filter,
-        /// What becomes of the old credentials.
-        replaces: Replacement,
-        /// How many clients it would re-issue when it was asked for.
-        matched: u64,
-        /// How many it re-issues at most: no more than were in sight.
-        limit: u64,
-    },
-    /// The end of whatever verifies or is on its way.
-    Revoke {},
-}
-
-impl Asked {
-    /// A re-issue that replaces the old credential in this way. `None`: a first credential is not re-issued.
-    pub fn reissue(replaces: Replacement) -> Option<Self> {
-        match replaces {
-            Replacement::First => None,
-            Replacement::GraceSeconds(grace_seconds) => Some(Self::Reissue { grace_seconds }),
-            Replacement::Compromised => Some(Self::ReissueCompromised {}),
-        }
-    }
-
-    /// Which command it is.
-    pub fn command(&self) -> Governed {
-        match self {
-            Self::Reissue { .. } => Governed::Reissue,
-            Self::ReissueCompromised {} => Governed::ReissueCompromised,
-            Self::ReissueAll { .. } => Governed::ReissueAll,
-            Self::Revoke {} => Governed::Revoke,
-        }
-    }
-
-    /// Every command by whose rules it goes. What takes a second person for one client takes one for many.
-    pub fn commands(&self) -> impl Iterator<Item = Governed> {
-        let of_each = match self {
-            Self::ReissueAll { replaces, .. } => Self::reissue(*replaces).map(|one| one.command()),
-            Self::Reissue { .. } | Self::ReissueCompromised {} | Self::Revoke {} => None,
-        };
-        [self.command()].into_iter().chain(of_each)
-    }
-
-    /// What becomes of the old credential of the one client; `None` when no new one is asked for, or many are.
-    pub fn replaces(&self) -> Option<Replacement> {
-        match self {
-            Self::Reissue { grace_seconds } => Some(Replacement::GraceSeconds(*grace_seconds)),
-            Self::ReissueCompromised {} => Some(Replacement::Compromised),
-            Self::Revoke {} | Self::ReissueAll { .. } => None,
-        }
-    }
-}
+pub use super::asked::{Asked, Governed};
 
 /// A person at the agency, by the kernel's word. The number tells people apart; an account's name may change hands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,6 +141,11 @@ impl Request {
         (self.state == RequestState::Waiting).then_some(self.content.expires)
     }
 
+    /// Whether an address is kept beside it: one that it brings, for as long as it waits.
+    pub fn holds_address(&self) -> bool {
+        self.state == RequestState::Waiting && self.content.asked.brings().is_some()
+    }
+
     /// When a worker should next try to tell the operators.
     pub fn next_report(&self) -> Option<Timestamp> {
         self.reports.values().map(|report| report.not_before).min()
@@ -305,6 +225,16 @@ pub enum Obstacle {
     CaseRequired,
     /// The technical contact was erased meanwhile.
     ContactErased,
+    /// Nothing of the client verifies any more and nothing is under way.
+    ClientOver,
+    /// Part 1 is on its way to the address that would be replaced.
+    DeliveryOnItsWay,
+    /// The agency has come to refuse addresses that look like a person's own.
+    PersonalMailbox,
+    /// The contacts have changed so that they cannot become what was asked.
+    ContactsChanged,
+    /// The address that lay beside the request is not there, or is not the one that was asked for.
+    AddressGone,
 }
 
 words_of!(Obstacle {
@@ -316,6 +246,11 @@ words_of!(Obstacle {
     NothingMatches => "nothing-matches",
     CaseRequired => "case-required",
     ContactErased => "contact-erased",
+    ClientOver => "client-over",
+    DeliveryOnItsWay => "delivery-on-its-way",
+    PersonalMailbox => "personal-mailbox",
+    ContactsChanged => "contacts-changed",
+    AddressGone => "address-gone",
 });
 
 /// A mail about a request that the agency's operators are to get.
@@ -379,21 +314,5 @@ mod tests {
         assert!(!person(1000, "anna").may_be(&person(1001, "anna")), "the name was given to somebody else");
         assert!(person(NOBODY, "").may_be(&person(1000, "anna")) && person(1000, "anna").may_be(&person(NOBODY, "")));
         assert_eq!((person(1000, "anna").to_string(), person(7, "").to_string()), ("anna".into(), "uid 7".into()));
-    }
-
-    #[test]
-    fn every_command_can_be_asked_for_under_its_own_name() {
-        let replaces = Replacement::Compromised;
-        let many = Asked::ReissueAll { filter: Filter::default(), replaces, matched: 7, limit: 5 };
-        let all = [Asked::Reissue { grace_seconds: 60 }, Asked::ReissueCompromised {}, many.clone(), Asked::Revoke {}];
-        assert_eq!(many.commands().collect::<Vec<_>>(), [Governed::ReissueAll, Governed::ReissueCompromised]);
-        for asked in &all {
-            let written = serde_json::to_value(asked).unwrap();
-            assert_eq!(written["do"], asked.command().as_str());
-            assert_eq!(serde_json::from_value::<Asked>(written).as_ref().ok(), Some(asked));
-            assert_eq!(asked.replaces().and_then(Asked::reissue), asked.replaces().map(|_| asked.clone()));
-        }
-        assert_eq!(all.map(|asked| asked.command()).as_slice(), Governed::ALL);
-        assert_eq!(Asked::reissue(Replacement::First), None);
     }
 }

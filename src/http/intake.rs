@@ -338,7 +338,9 @@ fn order_refused(refusal: OrderRefusal) -> Problem {
         | OrderRefusal::NotAPerson => Problem::forbidden("operators-only", "This is for the agency's operators."),
         OrderRefusal::ContactErased => Problem::conflict("technical-contact-erased", CONTACT_ERASED),
         // No event changes a contact.
-        OrderRefusal::Contact(_) => Problem::conflict("contact-refused", "The contact cannot be changed so."),
+        OrderRefusal::AddressGone | OrderRefusal::Contact(_) => {
+            Problem::conflict("contact-refused", "The contact cannot be changed so.")
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Desk {
         };
         let filter = Filter { registered_by: Some(now), ..order.filter.clone() };
         let asked = CampaignOrder { filter, ..order.clone() }.asked(matched);
-        self.request(actor, None, order.reason.clone(), order.case.clone(), asked).await.map(Some)
+        self.request(actor, None, order.reason.clone(), order.case.clone(), asked, None).await.map(Some)
     }
 
     /// Opens a campaign. Nothing is re-issued yet.

@@ -43,6 +43,10 @@ pub enum ContactRefusal {
     Personal,
     /// The contacts cannot become so.
     Misfit(ContactMisfit),
+    /// The agency asks for a case number with this command.
+    CaseRequired,
+    /// The agency asks for a second person with this command.
+    SecondPersonRequired,
 }
 
 impl From<ContactMisfit> for ContactRefusal {
@@ -107,7 +111,7 @@ impl NewAddress {
     }
 
     /// As a contact.
-    pub(super) fn as_contact(&self, role: Role, language: Language) -> Contact {
+    pub fn as_contact(&self, role: Role, language: Language) -> Contact {
         let reference = ContactReference { id: self.id, address: self.hash, role, language };
         Contact { reference, email: self.email.clone() }
     }
@@ -149,8 +153,8 @@ impl Replaced {
     }
 
     pub(super) fn fact(&self, client: &Client, order: &Order) -> (Subject, Fact) {
-        let (reason, case) = (order.reason.clone(), order.case.clone());
-        let fact = ContactReplaced { reason, case, replaced: self.old, contact: self.new.reference.clone() };
+        let (reason, case, request) = (order.reason.clone(), order.case.clone(), order.request());
+        let fact = ContactReplaced { reason, case, replaced: self.old, contact: self.new.reference.clone(), request };
         (Subject::of_client(client), Fact::ContactReplaced(fact))
     }
 
@@ -275,7 +279,8 @@ impl Desk {
         Ok(answer)
     }
 
-    fn new_address(&self, email: EmailAddress) -> Result<NewAddress, RandomnessFailed> {
+    /// A contact's id for an address, and its keyed hash.
+    pub fn new_address(&self, email: EmailAddress) -> Result<NewAddress, RandomnessFailed> {
         let id = ContactId::new(self.clock.now(), &*self.random)?;
         Ok(NewAddress { id, hash: self.pseudonyms.of_address(&email), email })
     }

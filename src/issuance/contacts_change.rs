@@ -10,6 +10,7 @@ use crate::domain::contact::{Language, Role};
 use crate::domain::contacts::{ContactMisfit, Standing};
 use crate::domain::ids::ContactId;
 use crate::domain::policy::Policy;
+use crate::domain::request::Asked;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{ContactAdded, ContactLanguageChanged, Fact};
@@ -47,6 +48,8 @@ impl Command for AddContact {
     fn decide(&self, state: &Loaded, _now: Timestamp) -> Result<Decision<ContactsChanged>, ContactRefusal> {
         let client = in_use(state)?;
         self.address.permitted(&self.policy)?;
+        let contact = self.address.as_contact(self.role, self.language);
+        self.order.permitted(&Asked::ContactsAdd { contact: contact.reference.clone() }, &self.policy)?;
         if self.role == Role::Technical {
             let place = client.contacts.technical_place().filter(|_| client.contacts.technical().is_none());
             let place = place.ok_or(ContactMisfit::TechnicalExists)?.id;
@@ -60,11 +63,10 @@ impl Command for AddContact {
                 &self.policy,
             );
         }
-        let contact = self.address.as_contact(self.role, self.language);
         let mut after = client.contacts.clone();
         after.add(contact.reference.clone())?;
-        let (reason, case) = (self.order.reason.clone(), self.order.case.clone());
-        let added = ContactAdded { reason, case, contact: contact.reference.clone() };
+        let (reason, case, request) = (self.order.reason.clone(), self.order.case.clone(), self.order.request());
+        let added = ContactAdded { reason, case, contact: contact.reference.clone(), request };
         let mut facts = vec![(Subject::of_client(client), Fact::ContactAdded(added))];
         facts.extend(told_of_contacts(client, &after, None, &self.notices, &self.policy));
         let answer = ContactsChanged {
@@ -117,6 +119,8 @@ impl Command for ChangeContact {
         let same = |address: &&NewAddress| standing == Standing::Current && address.hash == was.address;
         match (self.address.as_ref(), self.language) {
             (Some(address), language) if !(same(&address) && language.is_some()) => {
+                let to = address.as_contact(was.role, language.unwrap_or(was.language)).reference;
+                self.order.permitted(&Asked::ContactsChange { contact: self.contact, to }, &self.policy)?;
                 replace(client, &self.order, self.contact, address, language, &self.notices, &self.policy)
             }
             (_, Some(language)) => self.language(client, was.role, language),
@@ -133,9 +137,11 @@ impl ChangeContact {
         role: Role,
         language: Language,
     ) -> Result<Decision<ContactsChanged>, ContactRefusal> {
-        client.contacts.clone().change_language(self.contact, language)?;
-        let (reason, case) = (self.order.reason.clone(), self.order.case.clone());
-        let changed = ContactLanguageChanged { reason, case, contact: self.contact, language };
+        let contact = self.contact;
+        self.order.permitted(&Asked::ContactsSpeak { contact, language }, &self.policy)?;
+        client.contacts.clone().change_language(contact, language)?;
+        let (reason, case, request) = (self.order.reason.clone(), self.order.case.clone(), self.order.request());
+        let changed = ContactLanguageChanged { reason, case, contact, language, request };
         Ok(Decision {
             facts: vec![(Subject::of_client(client), Fact::ContactLanguageChanged(changed))],
             enclosures: Vec::new(),

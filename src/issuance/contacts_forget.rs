@@ -15,6 +15,7 @@ use crate::domain::ids::ContactId;
 use crate::domain::issuance::{FailCause, IssuanceState};
 use crate::domain::notice::{Addressee, Notice, NoticeState};
 use crate::domain::policy::Policy;
+use crate::domain::request::Asked;
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{ContactForgotten, Fact, IssuanceFailed, NoticeDone};
@@ -47,13 +48,14 @@ impl Command for ForgetContact {
 
     fn decide(&self, state: &Loaded, _now: Timestamp) -> Result<Decision<ContactsChanged>, ContactRefusal> {
         let client = state.client().ok_or(ContactRefusal::UnknownClient)?;
+        self.order.permitted(&Asked::ContactsForget { contact: self.contact }, &self.policy)?;
         let (contact, standing) = client.contacts.find(self.contact).ok_or(ContactMisfit::Unknown)?;
         let mut after = client.contacts.clone();
         after.erase(self.contact)?;
         let subject = Subject::of_client(client);
         let mut facts = self.dropped(client);
-        let (reason, case) = (self.order.reason.clone(), self.order.case.clone());
-        let forgotten = ContactForgotten { reason, case, contact: self.contact };
+        let (reason, case, request) = (self.order.reason.clone(), self.order.case.clone(), self.order.request());
+        let forgotten = ContactForgotten { reason, case, contact: self.contact, request };
         facts.push((subject, Fact::ContactForgotten(forgotten)));
         let was_technical = standing == Standing::Current && contact.role == Role::Technical;
         let parked = was_technical && matches!(client.issuance.state, IssuanceState::Queued { .. });

@@ -142,7 +142,7 @@ impl Paper {
             Find::Nothing | Find::Application(_) | Find::Issuance(_) | Find::ClientId(_) | Find::Delivery(_) => None,
         };
         let slice = Slice { client, event, agreement, campaign, request };
-        Loaded { slice, shares: Vec::new(), fetches: Vec::new(), case_owner, named, reissued }
+        Loaded { slice, shares: Vec::new(), fetches: Vec::new(), case_owner, named, reissued, asked_address: None }
     }
 
     pub(super) fn apply(&mut self, actor: Actor, subject: Subject, fact: Fact) {

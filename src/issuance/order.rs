@@ -7,7 +7,7 @@ use crate::domain::issuance::CancelCause;
 use crate::domain::name::Name;
 use crate::domain::notice::NoticeKind;
 use crate::domain::policy::Policy;
-use crate::domain::request::Asked;
+use crate::domain::request::{Asked, RequestId};
 use crate::journal::actor::Actor;
 use crate::journal::fact::{CredentialAbandoned, CredentialEnded, EventIdentity, Fact, IssuanceCancelled, Ordered};
 use crate::journal::subject::Subject;
@@ -57,6 +57,8 @@ pub enum OrderRefusal {
     NotAPerson,
     /// The technical contact was erased: nobody is there to send part 1 to.
     ContactErased,
+    /// The address that lay beside the request is not there, or is not the one that was asked for.
+    AddressGone,
     /// The contact cannot be changed as the order says.
     Contact(ContactRefusal),
 }
@@ -71,6 +73,15 @@ pub(super) enum Missing {
 }
 
 impl From<Missing> for OrderRefusal {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Case => Self::CaseRequired,
+            Missing::SecondPerson => Self::SecondPersonRequired,
+        }
+    }
+}
+
+impl From<Missing> for ContactRefusal {
     fn from(missing: Missing) -> Self {
         match missing {
             Missing::Case => Self::CaseRequired,
@@ -102,16 +113,21 @@ impl Order {
     }
 
     pub(super) fn ordered(&self) -> Ordered {
-        let request = self.seconded.as_ref().map(Seconded::request);
+        let request = self.request();
         Ordered { reason: self.reason.clone(), case: self.case.clone(), event: self.event.clone(), request }
+    }
+
+    /// The request that it rests on.
+    pub(super) fn request(&self) -> Option<RequestId> {
+        self.seconded.as_ref().map(Seconded::request)
     }
 
     /// Whether the agency's rules for operators let this be carried out. Case systems have rules of their own, a second
     /// person among them.
-    pub(super) fn permitted(&self, asked: &Asked, policy: &Policy) -> Result<(), OrderRefusal> {
+    pub(super) fn permitted(&self, asked: &Asked, policy: &Policy) -> Result<(), Missing> {
         match &self.event {
             Some(_) => Ok(()),
-            None => Ok(permitted(asked, self.case.as_ref(), self.seconded.as_ref(), policy)?),
+            None => permitted(asked, self.case.as_ref(), self.seconded.as_ref(), policy),
         }
     }
 }

@@ -101,6 +101,10 @@ impl Command for Reissue {
             None => client.contacts.technical().map(|_| None).ok_or(OrderRefusal::ContactErased)?,
             Some(new) => Some(new.decide(client, &self.policy).map_err(OrderRefusal::Contact)?),
         };
+        if let Some(replaced) = &replaced {
+            let asked = Asked::ReissueTo { replaces: self.replaces, contact: replaced.contact().clone() };
+            self.order.permitted(&asked, &self.policy)?;
+        }
         let told = replaced.as_ref().zip(self.contact.as_ref());
         let opening = Opening {
             order: &self.order,

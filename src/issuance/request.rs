@@ -5,12 +5,18 @@
 use std::sync::Arc;
 
 use super::campaign::{CampaignOrder, CampaignRefusal, OpenCampaign};
+use super::contacts::{ContactRefusal, ContactsChanged, NewAddress};
+use super::contacts_change::{AddContact, ChangeContact};
+use super::contacts_forget::ForgetContact;
 use super::desk::{Desk, DeskError};
 use super::notify::NoticeIds;
 use super::order::{Order, OrderRefusal};
-use super::reissue::{Reissue, Reissued};
+use super::reissue::{NewTechnical, Reissue, Reissued};
 use super::revoke::{Revoke, Revoked};
 use crate::domain::campaign::Filter;
+use crate::domain::contact::{ContactReference, EmailAddress};
+use crate::domain::contacts::{ContactMisfit, Standing};
+use crate::domain::digest::Pseudonym;
 use crate::domain::ids::{ApplicationId, CampaignId, EventPart, IssuanceId, NoticeId, RequestNonce};
 use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
@@ -22,7 +28,7 @@ use crate::journal::actor::Actor;
 use crate::journal::fact::{Fact, RequestMade};
 use crate::journal::request_id;
 use crate::journal::subject::Subject;
-use crate::store::contract::{Command, Decision, Find, Loaded, Scope};
+use crate::store::contract::{Command, Decision, Enclosure, Find, Loaded, Scope};
 
 /// The word of a second person: an order that has it may be carried out. Only the files about requests make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub struct Drawn {
     pub campaign: CampaignId,
     /// Ids for the notices that the order brings.
     pub notices: NoticeIds,
+    /// The same for notices about another contact, beside those.
+    pub told_of_contacts: NoticeIds,
     /// The id of the mail to the agency's operators.
     pub report: NoticeId,
     /// Tells the request from others.
@@ -67,10 +75,21 @@ pub struct MakeRequest {
     pub case: Option<EventPart>,
     /// What for.
     pub asked: Asked,
+    /// The address that it brings, where it does.
+    pub address: Option<HeldAddress>,
     /// What is drawn beforehand.
     pub drawn: Drawn,
     /// The agency's numbers.
     pub policy: Arc<Policy>,
+}
+
+/// An address that is asked for, with its keyed hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldAddress {
+    /// The address.
+    pub email: EmailAddress,
+    /// What the request says of it.
+    pub hash: Pseudonym,
 }
 
 impl Command for MakeRequest {
@@ -105,13 +124,14 @@ impl Command for MakeRequest {
         let (id, reports) = (request_id(&content), Default::default());
         let request = Request { id, content, state: RequestState::Waiting, own_attempts: 0, reports };
         // What would come of it, if the second person said yes at once.
-        CarryOut { actor: &self.actor, request: &request, drawn: &self.drawn, policy: &self.policy }
-            .decide(state, now)?;
+        let (drawn, policy, address) = (&self.drawn, &self.policy, self.address.as_ref());
+        CarryOut { actor: &self.actor, request: &request, address, drawn, policy }.decide(state, now)?;
         let Content { reason, case, expires, nonce, .. } = request.content.clone();
         let report = report(&self.policy, self.drawn.report);
         let made = RequestMade { asked: self.asked.clone(), reason, case, expires, nonce, report };
         let facts = vec![(Subject::of_request(&request), Fact::RequestMade(made))];
-        Ok(Decision { facts, enclosures: Vec::new(), answer: request })
+        let held = |address: &HeldAddress| Enclosure::Asked(id, address.email.clone());
+        Ok(Decision { facts, enclosures: self.address.iter().map(held).collect(), answer: request })
     }
 }
 
@@ -124,12 +144,16 @@ pub enum Effect {
     Opened(CampaignId),
     /// The end of credentials.
     Revoked(Revoked),
+    /// Other contacts.
+    Contacts(ContactsChanged),
 }
 
 /// The order that a request is for, as the second person gives it.
 pub(super) struct CarryOut<'a> {
     pub(super) actor: &'a Actor,
     pub(super) request: &'a Request,
+    /// The address that lies beside it.
+    pub(super) address: Option<&'a HeldAddress>,
     pub(super) drawn: &'a Drawn,
     pub(super) policy: &'a Arc<Policy>,
 }
@@ -160,7 +184,45 @@ impl CarryOut<'_> {
                 let revoke = Revoke { order: self.order()?, notices, policy };
                 Ok(effect(revoke.decide(state, now)?, Effect::Revoked))
             }
+            Asked::ReissueTo { replaces, contact } => {
+                let told = self.drawn.told_of_contacts.clone();
+                let new =
+                    NewTechnical { address: self.address(contact)?, language: Some(contact.language), notices: told };
+                let (replaces, contact) = (*replaces, Some(new));
+                let reissue = Reissue { order: self.order()?, replaces, issuance, notices, contact, policy };
+                Ok(effect(reissue.decide(state, now)?, Effect::Reissued))
+            }
+            Asked::ContactsAdd { contact } => {
+                let (order, address) = (self.order()?, self.address(contact)?);
+                let (language, role) = (contact.language, contact.role);
+                of_contacts(AddContact { order, address, language, role, notices, policy }.decide(state, now))
+            }
+            Asked::ContactsChange { contact, to } => {
+                let is = state.client().and_then(|client| client.contacts.find(*contact));
+                // The same address in another language is another order.
+                if is.is_some_and(|(is, standing)| standing == Standing::Current && is.address == to.address) {
+                    return Err(OrderRefusal::Contact(ContactMisfit::Unchanged.into()));
+                }
+                let (order, address) = (self.order()?, Some(self.address(to)?));
+                let (contact, language) = (*contact, Some(to.language));
+                of_contacts(ChangeContact { order, contact, address, language, notices, policy }.decide(state, now))
+            }
+            Asked::ContactsSpeak { contact, language } => {
+                let (order, contact, language) = (self.order()?, *contact, Some(*language));
+                let change = ChangeContact { order, contact, address: None, language, notices, policy };
+                of_contacts(change.decide(state, now))
+            }
+            Asked::ContactsForget { contact } => {
+                let (order, contact) = (self.order()?, *contact);
+                of_contacts(ForgetContact { order, contact, notices, policy }.decide(state, now))
+            }
         }
+    }
+
+    /// The address is used only if it is the one that was asked for and looked at.
+    fn address(&self, contact: &ContactReference) -> Result<NewAddress, OrderRefusal> {
+        let held = self.address.filter(|held| held.hash == contact.address).ok_or(OrderRefusal::AddressGone)?;
+        Ok(NewAddress { id: contact.id, email: held.email.clone(), hash: held.hash })
     }
 
     fn order(&self) -> Result<Order, OrderRefusal> {
@@ -205,6 +267,10 @@ pub(super) fn of_campaign(refusal: &CampaignRefusal) -> OrderRefusal {
     }
 }
 
+fn of_contacts(changed: Result<Decision<ContactsChanged>, ContactRefusal>) -> Result<Decision<Effect>, OrderRefusal> {
+    Ok(effect(changed.map_err(OrderRefusal::Contact)?, Effect::Contacts))
+}
+
 fn effect<A>(decision: Decision<A>, of: impl FnOnce(A) -> Effect) -> Decision<Effect> {
     let Decision { facts, enclosures, answer } = decision;
     Decision { facts, enclosures, answer: of(answer) }
@@ -229,11 +295,18 @@ impl Desk {
         reason: Name,
         case: Option<EventPart>,
         asked: Asked,
+        address: Option<EmailAddress>,
     ) -> Result<Request, DeskError<OrderRefusal>> {
+        let address = address.map(|email| self.held(email));
         let (drawn, policy) = (self.draw_for_request()?, Arc::clone(&self.policy));
-        let request = self.submit(MakeRequest { actor, application, reason, case, asked, drawn, policy }).await?;
+        let make = MakeRequest { actor, application, reason, case, asked, address, drawn, policy };
+        let request = self.submit(make).await?;
         self.work.notify_one();
         Ok(request.into_answer())
+    }
+
+    pub(super) fn held(&self, email: EmailAddress) -> HeldAddress {
+        HeldAddress { hash: self.pseudonyms.of_address(&email), email }
     }
 
     pub(super) fn draw_for_request(&self) -> Result<Drawn, RandomnessFailed> {
@@ -242,6 +315,7 @@ impl Desk {
             issuance: IssuanceId::new(now, &*self.random)?,
             campaign: CampaignId::new(now, &*self.random)?,
             notices: self.notice_ids()?,
+            told_of_contacts: self.notice_ids()?,
             report: NoticeId::new(now, &*self.random)?,
             nonce: RequestNonce::new(now, &*self.random)?,
         })

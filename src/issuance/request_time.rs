@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::contacts_forget::ForgetContact;
 use super::desk::Desk;
-use super::notify::NoticeOutcome;
-use super::request::report;
+use super::notify::{NoticeIds, NoticeOutcome};
+use super::order::Order;
+use super::request::{Seconded, report};
 use crate::domain::ids::NoticeId;
 use crate::domain::policy::Policy;
-use crate::domain::request::RequestId;
+use crate::domain::request::{Asked, Content, Request, RequestId};
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{Fact, Reported, RequestDone, RequestReported};
@@ -23,6 +25,8 @@ pub struct ExpireRequest {
     pub request: RequestId,
     /// The id of the mail to the agency's operators.
     pub report: NoticeId,
+    /// Ids for the notices of an erasure.
+    pub notices: NoticeIds,
     /// The agency's numbers.
     pub policy: Arc<Policy>,
 }
@@ -49,8 +53,32 @@ impl Command for ExpireRequest {
             return Err(NotExpired);
         }
         let done = RequestDone { report: report(&self.policy, self.report) };
-        let facts = vec![(Subject::of_request(request), Fact::RequestExpired(done))];
+        let mut facts = vec![(Subject::of_request(request), Fact::RequestExpired(done))];
+        facts.extend(self.by_silence(request, state, now));
         Ok(Decision { facts, enclosures: Vec::new(), answer: () })
+    }
+}
+
+impl ExpireRequest {
+    /// An erasure that nobody has denied in time is carried out: no absence keeps somebody's address. What is erased
+    /// already needs nothing.
+    fn by_silence(&self, request: &Request, state: &Loaded, now: Timestamp) -> Vec<(Subject, Fact)> {
+        let Content { application: Some(application), asked: Asked::ContactsForget { contact }, reason, case, .. } =
+            &request.content
+        else {
+            return Vec::new();
+        };
+        let order = Order {
+            actor: Actor::Daemon,
+            application: application.clone(),
+            reason: reason.clone(),
+            case: case.clone(),
+            event: None,
+            seconded: Some(Seconded::by(request)),
+        };
+        let (contact, notices, policy) = (*contact, self.notices.clone(), Arc::clone(&self.policy));
+        let erased = ForgetContact { order, contact, notices, policy }.decide(state, now);
+        erased.map(|decision| decision.facts).unwrap_or_default()
     }
 }
 
@@ -114,8 +142,8 @@ impl Desk {
         };
         for request in due {
             let Ok(report) = NoticeId::new(now, &*self.random) else { return };
-            let policy = Arc::clone(&self.policy);
-            match self.submit(ExpireRequest { request, report, policy }).await {
+            let (Ok(notices), policy) = (self.notice_ids(), Arc::clone(&self.policy)) else { return };
+            match self.submit(ExpireRequest { request, report, notices, policy }).await {
                 Ok(recorded) => recorded.into_answer(),
                 Err(SubmitError::Refused(NotExpired)) => {}
                 Err(SubmitError::Unavailable(why)) => {

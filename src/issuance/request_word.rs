@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use super::contacts::ContactRefusal;
 use super::desk::{Desk, DeskError};
 use super::order::OrderRefusal;
-use super::request::{CarryOut, Drawn, Effect, report};
+use super::request::{CarryOut, Drawn, Effect, HeldAddress, report};
 use crate::domain::ids::NoticeId;
 use crate::domain::name::Name;
 use crate::domain::policy::Policy;
@@ -24,6 +25,8 @@ pub struct ApproveRequest {
     pub actor: Actor,
     /// To which request.
     pub request: RequestId,
+    /// The address that lay beside it when this was made up.
+    pub address: Option<HeldAddress>,
     /// What is drawn beforehand.
     pub drawn: Drawn,
     /// The agency's numbers.
@@ -99,7 +102,9 @@ impl Command for ApproveRequest {
             return Ok(Decision { facts: vec![contested], enclosures: Vec::new(), answer: Approved::Own });
         }
         let report = report(&self.policy, self.drawn.report);
-        let order = CarryOut { actor: &self.actor, request, drawn: &self.drawn, policy: &self.policy };
+        let lies_there = |held: &&HeldAddress| state.asked_address.as_ref() == Some(&held.email);
+        let address = self.address.as_ref().filter(lies_there);
+        let order = CarryOut { actor: &self.actor, request, address, drawn: &self.drawn, policy: &self.policy };
         match order.decide(state, now) {
             Ok(Decision { facts: effects, enclosures, answer }) => {
                 let mut facts = vec![(subject, Fact::RequestApproved(RequestDone { report }))];
@@ -173,18 +178,32 @@ fn obstacle(refusal: OrderRefusal) -> Result<Obstacle, WordRefusal> {
         OrderRefusal::NothingMatches => Ok(Obstacle::NothingMatches),
         OrderRefusal::CaseRequired => Ok(Obstacle::CaseRequired),
         OrderRefusal::ContactErased => Ok(Obstacle::ContactErased),
-        // The first two were asked for before, and no request names a contact.
-        OrderRefusal::NotAPerson | OrderRefusal::SecondPersonRequired | OrderRefusal::Contact(_) => {
-            Err(WordRefusal::NotAPerson)
-        }
+        OrderRefusal::AddressGone => Ok(Obstacle::AddressGone),
+        OrderRefusal::Contact(refusal) => of_contact(refusal),
+        // Both were asked for before.
+        OrderRefusal::NotAPerson | OrderRefusal::SecondPersonRequired => Err(WordRefusal::NotAPerson),
+    }
+}
+
+fn of_contact(refusal: ContactRefusal) -> Result<Obstacle, WordRefusal> {
+    match refusal {
+        ContactRefusal::UnknownClient => Ok(Obstacle::UnknownClient),
+        ContactRefusal::ClientOver => Ok(Obstacle::ClientOver),
+        ContactRefusal::OnItsWay(_) => Ok(Obstacle::DeliveryOnItsWay),
+        ContactRefusal::Personal => Ok(Obstacle::PersonalMailbox),
+        ContactRefusal::Misfit(_) => Ok(Obstacle::ContactsChanged),
+        ContactRefusal::CaseRequired => Ok(Obstacle::CaseRequired),
+        ContactRefusal::SecondPersonRequired => Err(WordRefusal::NotAPerson),
     }
 }
 
 impl Desk {
     /// Takes a yes. When this returns with what was carried out, it has taken effect.
     pub async fn approve_request(&self, actor: Actor, request: RequestId) -> Result<Approved, DeskError<WordRefusal>> {
+        let address = self.read(move |queries| queries.asked_address(request)).await?;
+        let address = address.map(|email| self.held(email));
         let (drawn, policy) = (self.draw_for_request()?, Arc::clone(&self.policy));
-        let answer = self.submit(ApproveRequest { actor, request, drawn, policy }).await?.into_answer();
+        let answer = self.submit(ApproveRequest { actor, request, address, drawn, policy }).await?.into_answer();
         self.work.notify_one();
         Ok(answer)
     }

@@ -152,7 +152,7 @@ impl Applied<'_> {
             Fact::ContactAdded(data) => self.add_contact(data),
             Fact::ContactReplaced(data) => self.replace_contact(data),
             Fact::ContactLanguageChanged(data) => self.change_language(data),
-            Fact::ContactForgotten(data) => self.erase_contact(data.contact, Erasure::Asked),
+            Fact::ContactForgotten(data) => self.forget_contact(data),
             Fact::ContactErased(data) => self.erase_contact(data.contact, Erasure::Due),
             Fact::ContactsTold(data) => self.tell_contacts(data),
             Fact::IssuanceOpened(data) => self.open_issuance(data),

@@ -14,8 +14,10 @@ use super::sample::request::operator;
 use super::subject::Subject;
 use crate::domain::campaign::Filter;
 use crate::domain::client::Client;
+use crate::domain::contact::{ContactReference, Language, Role};
 use crate::domain::dice::Dice;
-use crate::domain::ids::{CampaignId, IssuanceId, NoticeId};
+use crate::domain::digest::Pseudonym;
+use crate::domain::ids::{CampaignId, ContactId, IssuanceId, NoticeId};
 use crate::domain::issuance::Replacement;
 use crate::domain::request::{
     Asked, Governed, NOBODY, News, Obstacle, Person, Report, Request, RequestId, RequestState,
@@ -365,4 +367,86 @@ fn asked_for_all(replaces: Replacement) -> (History, Client, Request) {
     let id = history.ask_about(None, asked, Duration::from_hours(24));
     let request = history.world.requests()[&id].clone();
     (history, client, request)
+}
+
+/// Somebody who was no contact before.
+fn somebody(role: Role, address: &[u8]) -> ContactReference {
+    let id = ContactId::new(Timestamp::EPOCH, &Dice::new(9)).unwrap();
+    ContactReference { id, address: Pseudonym::of(address), role, language: Language::En }
+}
+
+#[test]
+fn a_change_of_contacts_that_took_a_second_person_is_the_one_that_was_approved() {
+    let contact = somebody(Role::Administrative, b"asked for");
+    let (history, client, request) = asked(Asked::ContactsAdd { contact: contact.clone() });
+    let approved = Fact::RequestApproved(RequestDone { report: None });
+    let approved = (operator(1001), Subject::of_request(&request), approved);
+    let added = |contact: &ContactReference, request| {
+        let added = ContactAdded { reason: request_reason(), case: None, contact: contact.clone(), request };
+        (operator(1001), Subject::of_client(&client), Fact::ContactAdded(added))
+    };
+    let id = Some(request.id);
+    let whole = [approved.clone(), added(&contact, id)];
+    assert_eq!(trail(&history, whole), Ok(()));
+    let swapped = [approved.clone(), added(&somebody(Role::Administrative, b"another"), id)];
+    assert_eq!(trail(&history, swapped), Err("an order is not the one that was approved"));
+    let early = Err("an order rests on a request that does not carry it");
+    assert_eq!(trail(&history, [added(&contact, id)]), early);
+    let alone = Err("an operator carries out alone what takes a second person");
+    assert_eq!(trail(&history, [started(&[Governed::ContactsAdd]), added(&contact, None)]), alone);
+    assert_eq!(trail(&history, [started(&[Governed::ContactsForget]), added(&contact, None)]), Ok(()));
+}
+
+#[test]
+fn a_re_issue_that_was_approved_for_another_address_goes_to_no_third_one() {
+    let (replaces, contact) = (Replacement::Compromised, somebody(Role::Technical, b"asked for"));
+    let (history, client, request) = asked(Asked::ReissueTo { replaces, contact: contact.clone() });
+    let approved = Fact::RequestApproved(RequestDone { report: None });
+    let approved = (operator(1001), Subject::of_request(&request), approved);
+    let ordered = Ordered { reason: request_reason(), case: None, event: None, request: Some(request.id) };
+    let to = |contact: Option<&ContactReference>, rests_on| {
+        let mut order = a_reissue(&client, operator(1001), ordered.clone(), replaces);
+        if let Some(contact) = contact {
+            let replaced = client.contacts.technical().unwrap().id;
+            let (reason, contact) = (request_reason(), contact.clone());
+            let fact = ContactReplaced { reason, case: None, replaced, contact, request: rests_on };
+            order.insert(2, (operator(1001), Subject::of_client(&client), Fact::ContactReplaced(fact)));
+        }
+        trail(&history, [started(&[Governed::ContactsChange]), approved.clone()].into_iter().chain(order))
+    };
+    let other = Err("an order is not the one that was approved");
+    assert_eq!(to(Some(&contact), Some(request.id)), Ok(()));
+    assert_eq!(to(Some(&somebody(Role::Technical, b"another")), Some(request.id)), other);
+    assert_eq!(to(None, None), other);
+    assert_eq!(to(Some(&contact), None), Err("an operator carries out alone what takes a second person"));
+}
+
+#[test]
+fn silence_carries_an_erasure_out_and_nothing_else() {
+    let administrative =
+        |client: &Client| client.contacts.all().find(|(it, _)| it.role == Role::Administrative).unwrap().0.id;
+    let (_, client, _) = asked(Asked::Revoke {});
+    let contact = administrative(&client);
+    let (history, client, request) = asked(Asked::ContactsForget { contact });
+    let forgotten = |contact| {
+        let (reason, case, request) = (request_reason(), None, Some(request.id));
+        Fact::ContactForgotten(ContactForgotten { reason, case, contact, request })
+    };
+    let after_expiry = |actor: Actor, fact: Fact| {
+        let mut world = history.world.clone();
+        let time = request.content.expires;
+        let expired = Fact::RequestExpired(RequestDone { report: None });
+        for (actor, subject, fact) in
+            [(Actor::Daemon, Subject::of_request(&request), expired), (actor, Subject::of_client(&client), fact)]
+        {
+            let entry = Entry { seq: world.size(), time, actor, subject, fact };
+            world.apply(&entry).map_err(|misfit| misfit.why)?;
+        }
+        Ok(())
+    };
+    assert_eq!(after_expiry(Actor::Daemon, forgotten(contact)), Ok(()));
+    let not_carried = Err("an order rests on a request that does not carry it");
+    assert_eq!(after_expiry(operator(1001), forgotten(contact)), not_carried);
+    let other = client.contacts.technical().unwrap().id;
+    assert_eq!(after_expiry(Actor::Daemon, forgotten(other)), Err("an order is not the one that was approved"));
 }

@@ -19,7 +19,7 @@ use crate::domain::ids::{ApplicationId, ClientId, ContactId};
 use crate::domain::issuance::Issuance;
 use crate::domain::notice::Notice;
 use crate::domain::random::{Randomness, RandomnessFailed};
-use crate::domain::request::Request;
+use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
 use crate::journal::fold::SeenEvent;
 use crate::journal::tree::Frontier;
@@ -127,6 +127,8 @@ pub struct Change<'a> {
     pub campaign: Option<(Write, &'a Campaign)>,
     /// The request, when it differs.
     pub request: Option<(Write, &'a Request)>,
+    /// The request beside which an address lies that is to be erased.
+    pub erased_address: Option<RequestId>,
     /// The event, when it was accepted just now.
     pub event: Option<&'a SeenEvent>,
 }

@@ -139,6 +139,7 @@ impl Batch<'_> {
         }
         let change = change::between(&applied.before, &applied.displaced, &after.slice);
         self.backend.save(&change)?;
+        self.erased |= change.erased_address.is_some();
         if let Some(change) = &change.client {
             self.erased |= !change.erased_shares.is_empty() || !change.erased_contacts.is_empty();
             // A grant or an agreement that moved changes what gateways are told as much as a credential does.

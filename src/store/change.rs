@@ -7,6 +7,7 @@ use super::backend::{Change, ClientChange, Write};
 use crate::domain::client::Client;
 use crate::domain::ids::{ApplicationId, ContactId};
 use crate::domain::issuance::Issuance;
+use crate::domain::request::{Request, RequestId};
 use crate::journal::fold::{SeenEvent, Slice};
 
 /// The rows that tell `after` from `before`. `displaced` are orders as they last stood before another took their
@@ -17,8 +18,15 @@ pub(super) fn between<'a>(before: &Slice, displaced: &'a [Issuance], after: &'a 
         agreement: alone(before.agreement.as_ref(), after.agreement.as_ref()),
         campaign: alone(before.campaign.as_ref(), after.campaign.as_ref()),
         request: alone(before.request.as_ref(), after.request.as_ref()),
+        erased_address: let_go(before.request.as_ref(), after.request.as_ref()),
         event: accepted(before.event.as_ref(), after.event.as_ref()),
     }
+}
+
+/// The request that held an address and holds it no more.
+fn let_go(was: Option<&Request>, is: Option<&Request>) -> Option<RequestId> {
+    let held = was.is_some_and(Request::holds_address);
+    is.filter(|is| held && !is.holds_address()).map(|is| is.id)
 }
 
 /// What has a row of its own, beside the client's.

@@ -3,7 +3,7 @@
 use crate::domain::agreement::AgreementKey;
 use crate::domain::approval::Organisation;
 use crate::domain::client::Client;
-use crate::domain::contact::Contact;
+use crate::domain::contact::{Contact, EmailAddress};
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::{ApplicationId, CampaignId, ClientId, EventKey, IssuanceId, Label};
 use crate::domain::reference::Reference;
@@ -129,6 +129,8 @@ pub struct Loaded {
     pub named: Option<u32>,
     /// Whether the campaign that was asked for has re-issued the client.
     pub reissued: bool,
+    /// The address that lies beside the request that was asked for.
+    pub asked_address: Option<EmailAddress>,
 }
 
 impl Loaded {
@@ -154,6 +156,8 @@ pub struct Decision<A> {
 pub enum Enclosure {
     /// An address (erasable).
     Contact(ApplicationId, Contact),
+    /// The address that a request brings (erasable). It is erased by the store when the request waits no more.
+    Asked(RequestId, EmailAddress),
     /// The name and number behind a party (erasable).
     Organisation(Organisation),
     /// A sealed pickup share. It is erased by the store when its credential is no longer on its way.

@@ -65,6 +65,12 @@ pub trait Queries {
     /// The contacts of an application whose addresses are kept, also those that were replaced and are still to be told.
     fn contacts(&mut self, application: &ApplicationId) -> Result<Vec<Contact>, ReadError>;
 
+    /// The address that a request that waits brings.
+    fn asked_address(&mut self, request: RequestId) -> Result<Option<EmailAddress>, ReadError>;
+
+    /// The requests that wait and bring this address, in whatever case its letters are.
+    fn requests_bringing(&mut self, address: &EmailAddress) -> Result<Vec<RequestId>, ReadError>;
+
     /// Every contact, of whatever application, that has this address, in whatever case its letters are.
     fn contacts_at(&mut self, address: &EmailAddress) -> Result<Vec<(ApplicationId, ContactId)>, ReadError>;
 

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use crate::cli::transcript::transcript;
 use crate::harness::approval::{Approval, event};
 use crate::harness::keys::Keys;
-use crate::harness::operator::{Ran, finish};
+use crate::harness::operator::{Ran, finish, finish_with_input};
 use crate::harness::{Harness, Settings};
+
+mod contacts;
 
 /// Two accounts that every machine has, and that are nobody's here: Anna and Bo.
 const ANNA: (u32, &str) = (1, "daemon");
@@ -56,6 +58,10 @@ impl Office {
     /// Somebody runs a command.
     fn run(&self, who: (u32, &str), arguments: &[&str]) -> Ran {
         finish(self.command(who, arguments))
+    }
+
+    fn run_with_input(&self, who: (u32, &str), arguments: &[&str], input: &str) -> Ran {
+        finish_with_input(self.command(who, arguments), input.as_bytes())
     }
 
     fn told(&self, who: (u32, &str), arguments: &[&str]) -> String {
@@ -130,6 +136,9 @@ fn what_takes_two_is_done_when_somebody_else_approves_it_and_not_before() {
     order         revoke: whatever verifies ends, and what is on its way is taken back
     client        A-2026-1, test, Exempel AB, 5590000005, Handläggaren
     verifies now  active v1
+    ends          active v1 at once
+    superseded    nothing
+    mail          the end to technical (en), administrative (sv)
     asked by      daemon (uid 1)
     reason        Left the programme
     case          DNR-7
@@ -518,6 +527,9 @@ fn a_campaign_takes_two_wherever_one_of_its_orders_would_and_reaches_no_more_tha
     insta::assert_snapshot!(office.told(BO, &["requests", id]), @r"
     request       XXXX-XXXX-XXXX-XXXX
     order         reissue-all: new credentials for 3 of 3 clients at most (environment test, registered by YYYY-MM-DD HH:MM:SS); each old one verifies until the new one is proven, and 12h after that
+    ends          each when its new one is proven, and 12h after that
+    superseded    whatever is on its way to them
+    mail          part 1 to each technical contact; their contacts are told of what ends
     asked by      daemon (uid 1)
     reason        Yearly
     asked         YYYY-MM-DD HH:MM:SS

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{address, warn};
 use crate::cli::operator::{Daemon, text};
 use crate::cli::output::{Exit, Failure, Output, Reader};
+use crate::cli::requests::is_put_off;
 use crate::domain::contact::Language;
 use crate::http::client::Question;
 
@@ -50,6 +51,9 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     });
     let question = Question::post("/v1/contacts/changes", "application/json", order.to_string());
     let answer = args.daemon.ask_json(config, "change a contact of", &args.client, question)?;
+    if is_put_off(&answer, output) {
+        return Ok(Exit::Done);
+    }
     warn(&answer, output);
     match output.reader() {
         Reader::Programs => output.json(&answer),

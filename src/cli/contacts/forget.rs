@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::address_from_standard_input;
-use crate::cli::operator::{Daemon, text};
+use crate::cli::operator::{Daemon, instant, text};
 use crate::cli::output::{Exit, Failure, Output, Reader};
+use crate::cli::requests::is_put_off;
 use crate::http::client::Question;
 
 /// Whom to forget.
@@ -54,6 +55,9 @@ fn one(args: &Args, client: &str, contact: &str, config: &Path, output: &mut Out
     let order = json!({ "client": client, "contact": contact, "reason": args.reason, "case": args.case });
     let question = Question::post("/v1/contacts/erasures", "application/json", order.to_string());
     let answer = args.daemon.ask_json(config, "erase a contact of", client, question)?;
+    if is_put_off(&answer, output) {
+        return Ok(Exit::Done);
+    }
     match output.reader() {
         Reader::Programs => output.json(&answer),
         Reader::People => {
@@ -81,6 +85,15 @@ fn everywhere(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, F
             let rows: Vec<_> = rows.into_iter().map(|row| row.into_iter().take(2).collect()).collect();
             output.table(&["application", "contact"], &rows, "The address stands nowhere.");
         }
+        Reader::People if places.iter().any(|place| !text(place, "/request").is_empty()) => {
+            let waits = |place: &Value| vec![text(place, "/request"), instant(&text(place, "/expires"))];
+            let rows: Vec<_> = rows.iter().zip(&places).map(|(row, it)| [&row[..2], &waits(it)].concat()).collect();
+            output.table(&["application", "contact", "request", "expires"], &rows, "");
+            output.say(
+                "Nothing has been erased yet: this takes a second person, who runs tallyd approve or deny for each.\n\
+                 What nobody denies is erased all the same when its request expires.",
+            );
+        }
         Reader::People => {
             output.table(&["application", "contact", "role"], &rows, "The address stands nowhere; nothing was erased.");
             if !places.is_empty() {
@@ -91,11 +104,19 @@ fn everywhere(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, F
             }
         }
     }
+    if output.reader() == Reader::People {
+        for request in answer.get("requests").and_then(Value::as_array).into_iter().flatten() {
+            let request = text(request, "");
+            output.say(format_args!(
+                "The request {request} brings the address, and has it for as long as it waits: tallyd deny {request} erases it."
+            ));
+        }
+    }
     Ok(Exit::Done)
 }
 
 /// Without a technical contact no keys can be sent.
-fn what_next(erased: &Value) -> Option<String> {
+pub(super) fn what_next(erased: &Value) -> Option<String> {
     let application = text(erased, "/application_id");
     let is_so = |member: &str| erased.get(member).and_then(Value::as_bool).unwrap_or(false);
     let parked = if is_so("order_parked") { " and its order is parked" } else { "" };

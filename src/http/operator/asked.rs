@@ -128,6 +128,10 @@ pub(super) fn refused(refusal: OrderRefusal) -> Problem {
         OrderRefusal::AgreementAwaited => Problem::conflict("agreement-awaited", AGREEMENT_AWAITED),
         OrderRefusal::AgreementOver => Problem::conflict("agreement-over", AGREEMENT_OVER),
         OrderRefusal::ContactErased => Problem::conflict("technical-contact-erased", CONTACT_ERASED),
+        OrderRefusal::AddressGone => Problem::conflict(
+            "address-gone",
+            "The address that lay beside the request is not there any more, or is not the one that was asked for.",
+        ),
         OrderRefusal::Contact(refusal) => super::contacts::refused(refusal),
         OrderRefusal::GraceTooLong => grace_too_long(),
         OrderRefusal::NothingMatches => nothing_matches(),

@@ -1,5 +1,5 @@
 //! Contacts of a client: look, add, change, erase. The only answers of this door that hold addresses are the list of
-//! one client's contacts; an address that is to be erased everywhere is never repeated.
+//! one client's contacts, and the one request that brings one; an address that is to be erased everywhere is never repeated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +9,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::BODY_BYTES_MAX;
-use super::asked::{actor, read_body, read_order, resolve, unknown_client};
+use super::asked::{actor, case_required, read_body, read_order, resolve, second_person_required, unknown_client};
+use super::requests::{made, put_off};
 use crate::domain::client::Client;
 use crate::domain::contact::{ContactReference, EmailAddress, Language, Role};
 use crate::domain::contacts::{CONTACTS_MAX, ContactMisfit};
 use crate::domain::ids::{ApplicationId, ContactId, EventPart};
 use crate::domain::name::Name;
 use crate::domain::policy::PersonalMailbox;
+use crate::domain::request::{Asked, Governed, RequestId};
+use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::caller::Operator;
 use crate::http::event::data::PERSONAL;
@@ -26,6 +29,8 @@ use crate::http::route::{Action, Methods, Route};
 use crate::http::service::{Service, not_now, unreadable};
 use crate::http::view::Mailbox;
 use crate::issuance::contacts::{ChangeAsked, ContactAsked, ContactRefusal, ContactsChanged, Found};
+use crate::issuance::desk::DeskError;
+use crate::issuance::order::Order;
 
 /// The shortest part of an id that names a contact.
 const PREFIX_MIN: usize = 4;
@@ -73,7 +78,7 @@ struct Listed {
 }
 
 #[derive(Debug, Serialize)]
-struct Changed {
+pub(super) struct Changed {
     application_id: ApplicationId,
     contact_id: ContactId,
     role: Role,
@@ -86,7 +91,7 @@ struct Changed {
 }
 
 impl Changed {
-    fn of(changed: ContactsChanged, warnings: Vec<Fault>) -> Self {
+    pub(super) fn of(changed: ContactsChanged, warnings: Vec<Fault>) -> Self {
         let ContactsChanged { application, contact, role, parked, nobody_technical } = changed;
         Self {
             application_id: application,
@@ -103,6 +108,7 @@ impl Changed {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Place {
+    Waits { application_id: ApplicationId, contact_id: ContactId, request: RequestId, expires: Timestamp },
     Stands { application_id: ApplicationId, contact_id: ContactId },
     Stood(Changed),
 }
@@ -112,6 +118,9 @@ struct Everywhere {
     /// Whether it was erased there, or only looked for.
     erased: bool,
     places: Vec<Place>,
+    /// Those that wait and bring the address. It is erased with each of them, at the latest when that expires.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requests: Vec<RequestId>,
 }
 
 async fn list(service: Arc<Service>, request: Authorised<Operator>) -> Result<Response, Problem> {
@@ -144,6 +153,10 @@ async fn add(service: Arc<Service>, mut request: Authorised<Operator>) -> Result
         Some(ContactAsked { email: email?, language: language?, role: role?.unwrap_or(Role::Administrative) })
     })?;
     let (order, asked) = asked.order(&service, actor(&request)).await?;
+    let contact = reference(&service, &asked.email, asked.role, asked.language)?;
+    if let Some(answer) = put_off(&service, &order, Asked::ContactsAdd { contact }, Some(&asked.email)).await? {
+        return Ok(answer);
+    }
     let warnings = warnings(&service, &asked.email, "/email");
     let changed = service.desk.add_contact(order, asked).await.map_err(|error| not_now(error, refused))?;
     json(StatusCode::OK, &Changed::of(changed, warnings))
@@ -161,7 +174,20 @@ async fn change(service: Arc<Service>, mut request: Authorised<Operator>) -> Res
         Some((contact?, ChangeAsked { email: email?, language: language? }))
     })?;
     let (order, (name, asked)) = asked.order(&service, actor(&request)).await?;
-    let contact = contact_of(&service, &order.application, name).await?;
+    let is = contact_of(&service, &order.application, name).await?;
+    let (contact, language) = (is.id, asked.language);
+    let what = match (&asked.email, language) {
+        (Some(email), language) if service.desk.pseudonyms.of_address(email) != is.address || language.is_none() => {
+            let to = reference(&service, email, is.role, language.unwrap_or(is.language))?;
+            Some((Asked::ContactsChange { contact, to }, Some(email)))
+        }
+        (_, language) => language.map(|language| (Asked::ContactsSpeak { contact, language }, None)),
+    };
+    if let Some((what, address)) = what
+        && let Some(answer) = put_off(&service, &order, what, address).await?
+    {
+        return Ok(answer);
+    }
     let warnings = asked.email.iter().flat_map(|email| warnings(&service, email, "/email")).collect();
     let changed = service.desk.change_contact(order, contact, asked).await.map_err(|error| not_now(error, refused))?;
     json(StatusCode::OK, &Changed::of(changed, warnings))
@@ -171,7 +197,10 @@ async fn forget(service: Arc<Service>, mut request: Authorised<Operator>) -> Res
     let body = request.read_body().await?;
     let asked = read_order(&body, |fields, faults| fields.parsed::<String>("contact", faults))?;
     let (order, name) = asked.order(&service, actor(&request)).await?;
-    let contact = contact_of(&service, &order.application, name).await?;
+    let contact = contact_of(&service, &order.application, name).await?.id;
+    if let Some(answer) = put_off(&service, &order, Asked::ContactsForget { contact }, None).await? {
+        return Ok(answer);
+    }
     let changed = service.desk.forget_contact(order, contact).await.map_err(|error| not_now(error, refused))?;
     json(StatusCode::OK, &Changed::of(changed, Vec::new()))
 }
@@ -192,6 +221,20 @@ async fn forget_address(service: Arc<Service>, mut request: Authorised<Operator>
         Some((email?, erase?.zip(Some(case?))))
     })?;
     let look = erase.is_none();
+    let bringing = email.clone();
+    let requests = service.desk.read(move |queries| queries.requests_bringing(&bringing)).await.map_err(unreadable)?;
+    if let Some((reason, case)) = &erase
+        && service.desk.policy.four_eyes.contains(&Governed::ContactsForget)
+    {
+        let found = service.desk.find_address(email).await.map_err(|error| not_now(error, refused))?;
+        let mut places = Vec::new();
+        for Found { application, contact, .. } in found {
+            let (actor, reason, case) = (actor(&request), reason.clone(), case.clone());
+            let order = Order { actor, application, reason, case, event: None, seconded: None };
+            places.push(waiting(&service, order, contact).await?);
+        }
+        return json(StatusCode::ACCEPTED, &Everywhere { erased: false, places, requests });
+    }
     let found = match erase {
         None => service.desk.find_address(email).await,
         Some((reason, case)) => service.desk.forget_address(actor(&request), email, reason, case).await,
@@ -201,7 +244,33 @@ async fn forget_address(service: Arc<Service>, mut request: Authorised<Operator>
         Some(changed) => Place::Stood(Changed::of(changed, Vec::new())),
     };
     let found = found.map_err(|error| not_now(error, refused))?;
-    json(StatusCode::OK, &Everywhere { erased: !look, places: found.into_iter().map(place).collect() })
+    json(StatusCode::OK, &Everywhere { erased: !look, places: found.into_iter().map(place).collect(), requests })
+}
+
+/// The request to erase one contact's address: a new one, or the one that waits already.
+async fn waiting(service: &Service, order: Order, contact: ContactId) -> Result<Place, Problem> {
+    let application = order.application.clone();
+    let found = service.desk.read(move |queries| queries.client(&application)).await.map_err(unreadable)?;
+    let asked = Asked::ContactsForget { contact };
+    let waits = found.into_iter().flat_map(|view| view.requests).find(|request| request.content.asked == asked);
+    let request = match waits {
+        Some(request) => request,
+        None => made(service, &order, asked, None).await?,
+    };
+    let (application_id, expires) = (order.application, request.content.expires);
+    Ok(Place::Waits { application_id, contact_id: contact, request: request.id, expires })
+}
+
+/// A new contact, as a request names it.
+pub(super) fn reference(
+    service: &Service,
+    email: &EmailAddress,
+    role: Role,
+    language: Language,
+) -> Result<ContactReference, Problem> {
+    let address = service.desk.new_address(email.clone());
+    let address = address.map_err(|error| not_now(DeskError::from(error), refused))?;
+    Ok(address.as_contact(role, language).reference)
 }
 
 /// Where the agency has it so, an address that looks like a person's own is taken with a warning.
@@ -212,20 +281,24 @@ pub(super) fn warnings(service: &Service, email: &EmailAddress, pointer: &str) -
 }
 
 /// A contact by its id, by the beginning of it, or as `technical`.
-async fn contact_of(service: &Service, application: &ApplicationId, name: String) -> Result<ContactId, Problem> {
+pub(super) async fn contact_of(
+    service: &Service,
+    application: &ApplicationId,
+    name: String,
+) -> Result<ContactReference, Problem> {
     let application = application.clone();
     let found = service.desk.read(move |queries| queries.client(&application)).await.map_err(unreadable)?;
     named(&found.ok_or_else(unknown_client)?.client, &name)
 }
 
-fn named(client: &Client, name: &str) -> Result<ContactId, Problem> {
+fn named(client: &Client, name: &str) -> Result<ContactReference, Problem> {
     if name == Role::Technical.as_str() {
-        return client.contacts.technical_place().map(|contact| contact.id).ok_or_else(unknown_contact);
+        return client.contacts.technical_place().cloned().ok_or_else(unknown_contact);
     }
     let begins = |id: &ContactId| name.len() >= PREFIX_MIN && id.to_string().starts_with(name);
-    let mut candidates = client.contacts.all().map(|(contact, _)| contact.id).filter(begins);
+    let mut candidates = client.contacts.all().map(|(contact, _)| contact).filter(|contact| begins(&contact.id));
     match (candidates.next(), candidates.next()) {
-        (Some(contact), None) => Ok(contact),
+        (Some(contact), None) => Ok(contact.clone()),
         (Some(_), Some(_)) => {
             Err(Problem::conflict("contact-ambiguous", "More than one contact of the client has an id that begins so."))
         }
@@ -250,6 +323,8 @@ pub(super) fn refused(refusal: ContactRefusal) -> Problem {
         ContactRefusal::Personal => {
             return Problem::unprocessable(vec![Fault::at(["email"], PERSONAL)]);
         }
+        ContactRefusal::CaseRequired => return case_required(),
+        ContactRefusal::SecondPersonRequired => return second_person_required(),
         ContactRefusal::Misfit(misfit) => misfit,
     };
     match misfit {

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
 use super::asked::{actor, read_order, refused, replacement, unknown_client};
-use super::contacts::warnings;
+use super::contacts::{contact_of, reference, warnings};
 use super::requests::put_off;
-use crate::domain::contact::{EmailAddress, Language};
+use crate::domain::contact::{EmailAddress, Language, Role};
 use crate::domain::ids::{ApplicationId, IssuanceId};
 use crate::domain::issuance::Replacement;
 use crate::domain::request::Asked;
@@ -114,13 +114,19 @@ async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Re
     let mut warned = Vec::new();
     let reissued = match contact {
         None => {
-            if let Some(answer) = put_off(&service, &order, what).await? {
+            if let Some(answer) = put_off(&service, &order, what, None).await? {
                 return Ok(answer);
             }
             service.desk.reissue(order, replaces).await
         }
-        // A request holds no address, so this cannot be put off: where it takes two, the decision refuses it.
         Some(email) => {
+            let is = contact_of(&service, &order.application, Role::Technical.as_str().to_owned()).await?;
+            let contact = reference(&service, &email, Role::Technical, language.unwrap_or(is.language))?;
+            if let Some(answer) =
+                put_off(&service, &order, Asked::ReissueTo { replaces, contact }, Some(&email)).await?
+            {
+                return Ok(answer);
+            }
             warned = warnings(&service, &email, "/contact");
             service.desk.reissue_to(order, replaces, email, language).await
         }
@@ -134,7 +140,7 @@ async fn revoke(service: Arc<Service>, mut request: Authorised<Operator>) -> Res
     let body = request.read_body().await?;
     let asked = read_order(&body, |_, _| Some(()))?;
     let (order, ()) = asked.order(&service, actor(&request)).await?;
-    if let Some(answer) = put_off(&service, &order, Asked::Revoke {}).await? {
+    if let Some(answer) = put_off(&service, &order, Asked::Revoke {}, None).await? {
         return Ok(answer);
     }
     let revoked = service.desk.revoke(order).await.map_err(|error| not_now(error, refused))?;

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
 use super::asked::{actor, not_a_person, refused};
+use super::contacts::Changed;
 use super::look::page;
 use super::orders::{Reissued, Revoked};
+use crate::domain::contact::EmailAddress;
 use crate::domain::ids::CampaignId;
 use crate::domain::name::Name;
 use crate::domain::request::{Asked, Governed, Request, RequestId, RequestState};
@@ -70,6 +72,9 @@ struct Awaiting {
 struct Shown {
     #[serde(flatten)]
     request: Requested,
+    /// The address that it brings, while it waits, if that is the one that its content names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<EmailAddress>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<Registered>,
 }
@@ -90,6 +95,7 @@ enum Did {
     Reissued(Reissued),
     Opened { campaign_id: CampaignId },
     Revoked(Revoked),
+    Contacts(Changed),
 }
 
 #[derive(Debug, Serialize)]
@@ -100,13 +106,29 @@ struct Closed {
 
 /// Where the agency asks for a second person, the order goes on record, and this is the answer to it. `None`: the
 /// operator may have it carried out alone.
-pub(super) async fn put_off(service: &Service, order: &Order, asked: Asked) -> Result<Option<Response>, Problem> {
+/// An address that it brings lies beside the request, in which its contact is named.
+pub(super) async fn put_off(
+    service: &Service,
+    order: &Order,
+    asked: Asked,
+    address: Option<&EmailAddress>,
+) -> Result<Option<Response>, Problem> {
     if !service.desk.needs_second_person(&asked) {
         return Ok(None);
     }
+    awaiting(made(service, order, asked, address.cloned()).await?).map(Some)
+}
+
+/// The order on record.
+pub(super) async fn made(
+    service: &Service,
+    order: &Order,
+    asked: Asked,
+    address: Option<EmailAddress>,
+) -> Result<Request, Problem> {
     let Order { actor, application, reason, case, .. } = order.clone();
-    let request = service.desk.request(actor, Some(application), reason, case, asked).await;
-    awaiting(request.map_err(|error| not_now(error, refused))?).map(Some)
+    let request = service.desk.request(actor, Some(application), reason, case, asked, address).await;
+    request.map_err(|error| not_now(error, refused))
 }
 
 /// The answer to an order that waits.
@@ -139,13 +161,16 @@ async fn show(service: Arc<Service>, request: Authorised<Operator>) -> Result<Re
                 Some(application) => queries.client(application)?,
                 None => None,
             };
-            Ok(Some((request, client)))
+            let address = queries.asked_address(id)?;
+            Ok(Some((request, address, client)))
         })
         .await
         .map_err(unreadable)?;
-    let (request, client) = found.ok_or_else(unknown_request)?;
+    let (request, address, client) = found.ok_or_else(unknown_request)?;
+    let named = request.content.asked.brings().map(|contact| contact.address);
+    let address = address.filter(|email| Some(service.desk.pseudonyms.of_address(email)) == named);
     let client = client.map(|view| Registered::of(view, &service.desk.policy));
-    json(StatusCode::OK, &Shown { request: Requested::of(request), client })
+    json(StatusCode::OK, &Shown { request: Requested::of(request), address, client })
 }
 
 async fn approve(service: Arc<Service>, request: Authorised<Operator>) -> Result<Response, Problem> {
@@ -193,6 +218,7 @@ fn did(request: &Request, effect: Effect) -> Option<Did> {
     match effect {
         Effect::Reissued(reissued) => Reissued::of(reissued, request.content.asked.replaces()?).map(Did::Reissued),
         Effect::Opened(campaign_id) => Some(Did::Opened { campaign_id }),
+        Effect::Contacts(changed) => Some(Did::Contacts(Changed::of(changed, Vec::new()))),
         Effect::Revoked(revoked) => Revoked::of(revoked).map(Did::Revoked),
     }
 }

@@ -207,7 +207,7 @@ impl Agency {
         let case = "DNR-7".parse().ok();
         let request = self.desk();
         assert!(request.needs_second_person(&Asked::ReissueCompromised {}));
-        let request = request.request(by.clone(), application, reason, case, Asked::ReissueCompromised {});
+        let request = request.request(by.clone(), application, reason, case, Asked::ReissueCompromised {}, None);
         let request = self.runtime.block_on(request).unwrap().id;
         self.tend();
         request

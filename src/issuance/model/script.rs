@@ -125,7 +125,7 @@ impl Script {
         let nonce = RequestNonce::new(NOW, &dice).unwrap();
         let campaign = CampaignId::new(NOW, &dice).unwrap();
         let notices = (*self.notices).clone();
-        Drawn { issuance: Self::issuance(order), campaign, notices, report, nonce }
+        Drawn { issuance: Self::issuance(order), campaign, told_of_contacts: notices.clone(), notices, report, nonce }
     }
 
     /// An event by its id at the case system, with one of its bodies.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{DAY, Paper, Table, own, situations, without_values};
 use crate::domain::campaign::Filter;
-use crate::domain::ids::{CampaignId, IssuanceId, NoticeId, RequestNonce};
+use crate::domain::contact::{ContactReference, Language, Role};
+use crate::domain::digest::Pseudonym;
+use crate::domain::ids::{CampaignId, ContactId, IssuanceId, NoticeId, RequestNonce};
 use crate::domain::issuance::Replacement;
 use crate::domain::policy::Policy;
 use crate::domain::request::{Asked, Content, Governed, NOBODY, RequestId, RequestState};
@@ -38,6 +40,7 @@ impl Paper {
             issuance: IssuanceId::new(self.now, &*self.dice).unwrap(),
             campaign: CampaignId::new(self.now, &*self.dice).unwrap(),
             notices: self.notices(),
+            told_of_contacts: self.notices(),
             report: NoticeId::new(self.now, &*self.dice).unwrap(),
             nonce: RequestNonce::new(self.now, &*self.dice).unwrap(),
         }
@@ -46,7 +49,7 @@ impl Paper {
     fn ask(&self, asked: Asked) -> MakeRequest {
         let application = (asked.command() != Governed::ReissueAll).then(own);
         let (actor, reason, policy) = (operator(ANNA), "leverantörsbyte".parse().unwrap(), Arc::clone(&self.policy));
-        MakeRequest { actor, application, reason, case: None, asked, drawn: self.drawn(), policy }
+        MakeRequest { actor, application, reason, case: None, asked, address: None, drawn: self.drawn(), policy }
     }
 
     /// Asked for at another time: whether it could be carried out was looked at then.
@@ -75,7 +78,7 @@ impl Paper {
     }
 
     fn approve_request(&self, request: RequestId, actor: Actor) -> ApproveRequest {
-        ApproveRequest { actor, request, drawn: self.drawn(), policy: Arc::clone(&self.policy) }
+        ApproveRequest { actor, request, address: None, drawn: self.drawn(), policy: Arc::clone(&self.policy) }
     }
 
     fn deny_request(&self, request: RequestId, actor: Actor) -> DenyRequest {
@@ -84,7 +87,8 @@ impl Paper {
     }
 
     fn expire_request(&self, request: RequestId) -> ExpireRequest {
-        ExpireRequest { request, report: self.drawn().report, policy: Arc::clone(&self.policy) }
+        let (report, notices) = (self.drawn().report, self.notices());
+        ExpireRequest { request, report, notices, policy: Arc::clone(&self.policy) }
     }
 
     fn settle_report(&self, request: RequestId) -> SettleReport {
@@ -170,10 +174,45 @@ pub(super) fn rows(table: &mut Table) {
         paper.now = paper.now.after(DAY);
         paper.expire_request(request)
     });
+    for (name, asked) in [
+        ("an erasure", to_erase as fn(&Paper) -> Asked),
+        ("another language", |paper| Asked::ContactsSpeak { contact: technical(paper), language: Language::En }),
+        ("a re-issue to an address that is not there", |paper| Asked::ReissueTo {
+            replaces: Replacement::Compromised,
+            contact: ContactReference {
+                id: ContactId::new(paper.now, &*paper.dice).unwrap(),
+                address: Pseudonym::of(b"asked for"),
+                role: Role::Technical,
+                language: Language::En,
+            },
+        }),
+    ] {
+        table.row(&format!("asking for {name}"), |paper| paper.ask(asked(paper)));
+        table.row(&format!("approving {name}"), |paper| {
+            four_eyes(paper);
+            let request = paper.asked_before(asked(paper));
+            paper.approve_request(request, operator(BO))
+        });
+    }
+    table.row("nobody denies an erasure in time", |paper| {
+        let request = paper.asked_before(to_erase(paper));
+        paper.now = paper.now.after(DAY);
+        paper.expire_request(request)
+    });
     table.row("a report went out", |paper| {
         let request = paper.asked_before(Asked::Revoke {});
         paper.settle_report(request)
     });
+}
+
+/// The technical contact, or somebody's that there is not.
+fn technical(paper: &Paper) -> ContactId {
+    let place = paper.ours().and_then(|client| client.contacts.technical_place());
+    place.map_or_else(|| ContactId::new(paper.now, &*paper.dice).unwrap(), |contact| contact.id)
+}
+
+fn to_erase(paper: &Paper) -> Asked {
+    Asked::ContactsForget { contact: technical(paper) }
 }
 
 /// Where a request can stand, by the way that leads there. The client has an active credential.

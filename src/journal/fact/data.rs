@@ -235,6 +235,8 @@ data!(
         case: Option<EventPart>,
         /// Who.
         contact: ContactReference,
+        /// The request that brought it, when it took a second person.
+        request: Option<RequestId>,
     }
 );
 data!(
@@ -248,6 +250,8 @@ data!(
         replaced: ContactId,
         /// Who.
         contact: ContactReference,
+        /// The request that brought it, when it took a second person.
+        request: Option<RequestId>,
     }
 );
 data!(
@@ -261,6 +265,8 @@ data!(
         contact: ContactId,
         /// Which from now on.
         language: Language,
+        /// The request that brought it, when it took a second person.
+        request: Option<RequestId>,
     }
 );
 data!(
@@ -272,6 +278,8 @@ data!(
         case: Option<EventPart>,
         /// Whose address.
         contact: ContactId,
+        /// The request that brought it, when it took a second person.
+        request: Option<RequestId>,
     }
 );
 data!(

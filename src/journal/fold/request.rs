@@ -2,10 +2,14 @@
 //! that what has expired is over, and that what is carried out is what was asked.
 
 use super::{Applied, Fit, counted};
-use crate::domain::ids::NoticeId;
+use crate::domain::ids::{EventPart, NoticeId};
 use crate::domain::issuance::Replacement;
+use crate::domain::name::Name;
 use crate::domain::request::{Asked, Content, Governed, News, Person, Report, Request, RequestId, RequestState};
-use crate::journal::fact::{CampaignOpened, Ordered, Reported, RequestContested, RequestMade, RequestReported};
+use crate::journal::actor::Actor;
+use crate::journal::fact::{
+    CampaignOpened, ContactReplaced, Ordered, Reported, RequestContested, RequestMade, RequestReported,
+};
 use crate::journal::request_id;
 use crate::journal::subject::Subject;
 
@@ -103,6 +107,32 @@ impl Applied<'_> {
         })
     }
 
+    /// The same for a change of contacts, which is one of these.
+    pub(super) fn spend_on_contacts(
+        &mut self,
+        request: Option<RequestId>,
+        reason: &Name,
+        case: Option<&EventPart>,
+        asked: &[Asked],
+    ) -> Fit {
+        let Some(id) = request else { return Ok(()) };
+        self.spend(id, |content| {
+            content.reason == *reason && content.case.as_ref() == case && asked.contains(&content.asked)
+        })
+    }
+
+    /// Whether the contact takes its place as a part of the re-issue that was approved, and given in this moment.
+    pub(super) fn comes_with_the_order(&self, data: &ContactReplaced) -> bool {
+        let request = self.slice.request.as_ref().filter(|request| Some(request.id) == data.request);
+        request.is_some_and(|request| {
+            let given = matches!(&request.state, RequestState::Approved { by, at, spent: true }
+                if *at == self.entry.time && Some(by) == self.entry.actor.person().as_ref());
+            let content = &request.content;
+            let is_it = request.content.asked.sends_to() == Some(&data.contact);
+            given && is_it && content.reason == data.reason && content.case == data.case
+        })
+    }
+
     /// The same for a campaign.
     pub(super) fn spend_on_campaign(&mut self, data: &CampaignOpened) -> Fit {
         let Some(id) = data.request else { return Ok(()) };
@@ -119,6 +149,7 @@ impl Applied<'_> {
 
     fn spend(&mut self, id: RequestId, is_it: impl FnOnce(&Content) -> bool) -> Fit {
         let (now, actor, about) = (self.entry.time, self.entry.actor.person(), self.entry.subject.application());
+        let by_silence = matches!(self.entry.actor, Actor::Daemon);
         let request = self.slice.request.as_mut().filter(|request| request.id == id).ok_or(NO_REQUEST)?;
         if request.content.application.as_ref() != about || !is_it(&request.content) {
             return Err("an order is not the one that was approved");
@@ -126,6 +157,9 @@ impl Applied<'_> {
         match &mut request.state {
             RequestState::Approved { by, at, spent } if !*spent && *at == now && Some(&*by) == actor.as_ref() => {
                 *spent = true;
+                Ok(())
+            }
+            RequestState::Expired { at } if by_silence && request.content.asked.silence_is_consent() && *at == now => {
                 Ok(())
             }
             RequestState::Approved { .. }
@@ -136,10 +170,13 @@ impl Applied<'_> {
         }
     }
 
-    /// Where an order rests on a request, the old credential fares as was approved.
+    /// Where an order rests on a request, the old credential fares as was approved, and part 1 goes where that says.
     pub(super) fn replaces_as_approved(&self, replaces: Replacement) -> Fit {
-        let approved = self.slice.request.as_ref().and_then(|request| request.content.asked.replaces());
-        if approved.is_none_or(|approved| approved == replaces) {
+        let asked = self.slice.request.as_ref().map(|request| &request.content.asked);
+        let technical = self.slice.client.as_ref().and_then(|client| client.contacts.technical());
+        let goes_there = asked.and_then(Asked::sends_to).is_none_or(|contact| technical == Some(contact));
+        let approved = asked.and_then(Asked::replaces);
+        if goes_there && approved.is_none_or(|approved| approved == replaces) {
             Ok(())
         } else {
             Err("an order is not the one that was approved")

@@ -18,18 +18,18 @@ impl History {
             0 => {
                 let language = Language::ALL.iter().copied().find(|language| *language != contact.language).unwrap();
                 let contact = contact.id;
-                let changed = ContactLanguageChanged { reason, case, contact, language };
+                let changed = ContactLanguageChanged { reason, case, contact, language, request: None };
                 self.add(subject, Fact::ContactLanguageChanged(changed));
             }
             1 if client.contacts.told().count() < 6 => {
                 let contact = self.contact(Role::Administrative);
-                self.add(subject, Fact::ContactAdded(ContactAdded { reason, case, contact }));
+                self.add(subject, Fact::ContactAdded(ContactAdded { reason, case, contact, request: None }));
             }
             2 if client.on_its_way().is_none() && client.contacts.kept().count() < 9 => {
                 let (replaced, new) = (contact.id, self.contact(contact.role));
                 self.add(
                     subject.clone(),
-                    Fact::ContactReplaced(ContactReplaced { reason, case, replaced, contact: new }),
+                    Fact::ContactReplaced(ContactReplaced { reason, case, replaced, contact: new, request: None }),
                 );
                 let notices = [(NoticeId::new(self.now(), &self.dice).unwrap(), replaced)].into();
                 let what = NoticeKind::ContactReplaced;
@@ -42,7 +42,7 @@ impl History {
                     self.add(subject.clone(), Fact::NoticeDropped(NoticeDone { notice: notice.id }));
                 }
                 let contact = contact.id;
-                self.add(subject, Fact::ContactForgotten(ContactForgotten { reason, case, contact }));
+                self.add(subject, Fact::ContactForgotten(ContactForgotten { reason, case, contact, request: None }));
             }
             _ => {}
         }

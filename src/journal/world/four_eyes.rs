@@ -43,7 +43,12 @@ impl FourEyes {
             None
         };
         let takes_two = |asked: Asked| asked.commands().any(|command| self.commands.contains(&command));
-        if done_alone.is_some_and(takes_two) { Err(ALONE) } else { Ok(()) }
+        let takes_it = |command: Governed| self.commands.contains(&command);
+        if done_alone.is_some_and(takes_two) || changed_alone(entry).is_some_and(takes_it) {
+            Err(ALONE)
+        } else {
+            Ok(())
+        }
     }
 
     /// The request that an order, or its opening, rests on.
@@ -53,6 +58,9 @@ impl FourEyes {
         }
         if let Fact::CampaignOpened(data) = &entry.fact {
             return data.request;
+        }
+        if let Some((_, request)) = change_of_contacts(&entry.fact) {
+            return request;
         }
         let opened = matches!(entry.fact, Fact::IssuanceOpened(_));
         self.last_reissue(entry).filter(|_| opened)?.request
@@ -78,6 +86,26 @@ impl FourEyes {
         self.last_reissue(entry).filter(|last| last.alone && data.campaign.is_none())?;
         Asked::reissue(data.replaces)
     }
+}
+
+/// The command that changes contacts so, and the request that it rests on.
+fn change_of_contacts(fact: &Fact) -> Option<(Governed, Option<RequestId>)> {
+    if let Fact::ContactAdded(data) = fact {
+        Some((Governed::ContactsAdd, data.request))
+    } else if let Fact::ContactReplaced(data) = fact {
+        Some((Governed::ContactsChange, data.request))
+    } else if let Fact::ContactLanguageChanged(data) = fact {
+        Some((Governed::ContactsChange, data.request))
+    } else if let Fact::ContactForgotten(data) = fact {
+        Some((Governed::ContactsForget, data.request))
+    } else {
+        None
+    }
+}
+
+fn changed_alone(entry: &Entry) -> Option<Governed> {
+    let (command, request) = change_of_contacts(&entry.fact)?;
+    (matches!(entry.actor, Actor::Operator { .. }) && request.is_none()).then_some(command)
 }
 
 fn campaign_alone(entry: &Entry, data: &CampaignOpened) -> Option<Asked> {

@@ -157,8 +157,14 @@ pub(super) fn a_second_order_of_a_client_in_one_campaign_is_impossible<K: Kind +
             erased_shares: Vec::new(),
             erased_contacts: Vec::new(),
         };
-        let outcome =
-            backend.save(&Change { client: Some(client), agreement: None, campaign: None, request: None, event: None });
+        let outcome = backend.save(&Change {
+            client: Some(client),
+            agreement: None,
+            campaign: None,
+            request: None,
+            erased_address: None,
+            event: None,
+        });
         backend.roll_back();
         outcome
     };

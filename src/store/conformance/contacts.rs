@@ -25,7 +25,12 @@ pub(super) fn add(of: &ApplicationId, email: &str) -> steps::Step<ContactId> {
     about(of, move |client, now| {
         let contact = contact(&email, Role::Administrative, now);
         client.contacts.clone().add(contact.reference.clone()).map_err(|misfit| misfit.why())?;
-        let added = ContactAdded { reason: "a test".parse().unwrap(), case: None, contact: contact.reference.clone() };
+        let added = ContactAdded {
+            reason: "a test".parse().unwrap(),
+            case: None,
+            contact: contact.reference.clone(),
+            request: None,
+        };
         Ok(Decision {
             facts: vec![(Subject::of_client(client), Fact::ContactAdded(added))],
             answer: contact.reference.id,
@@ -51,6 +56,7 @@ pub(super) fn replace(of: &ApplicationId, email: &str) -> steps::Step<ContactId>
             case: None,
             replaced: old,
             contact: contact.reference.clone(),
+            request: None,
         };
         let mut facts = vec![(subject.clone(), Fact::ContactReplaced(replaced))];
         if after.find(old).is_some() {
@@ -88,7 +94,7 @@ pub(super) fn forget(of: &ApplicationId) -> steps::Step<()> {
         let waiting = client.notices.values().filter(|notice| notice.to == to);
         let mut facts: Vec<_> =
             waiting.map(|it| (subject.clone(), Fact::NoticeDropped(NoticeDone { notice: it.id }))).collect();
-        let forgotten = ContactForgotten { reason: "a test".parse().unwrap(), case: None, contact };
+        let forgotten = ContactForgotten { reason: "a test".parse().unwrap(), case: None, contact, request: None };
         facts.push((subject, Fact::ContactForgotten(forgotten)));
         yes(facts)
     })

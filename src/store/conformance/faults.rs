@@ -174,6 +174,7 @@ pub(super) fn two_active_or_two_on_their_way_are_impossible<K: Kind + 'static>()
             agreement: None,
             campaign: None,
             request: None,
+            erased_address: None,
             event: None,
         };
         let outcome = backend.save(&change);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::fold::files_hold;
 use super::steps::{Step, application, register, service, yes};
-use super::{Bench, Counted, Kind};
-use crate::domain::ids::{ApplicationId, NoticeId, RequestNonce};
+use super::{Bench, Counted, Kind, pseudonyms};
+use crate::domain::contact::{ContactReference, EmailAddress, Language, Role};
+use crate::domain::ids::{ApplicationId, ContactId, NoticeId, RequestNonce};
 use crate::domain::request::{Asked, Content, NOBODY, Request, RequestId, RequestState};
 use crate::domain::time::Timestamp;
 use crate::journal::actor::Actor;
@@ -14,7 +16,7 @@ use crate::journal::fact::{
 use crate::journal::request_id;
 use crate::journal::subject::Subject;
 use crate::journal::world::World;
-use crate::store::contract::{Command, Decision, Find, Loaded, Scope, SubmitError, Unavailable};
+use crate::store::contract::{Command, Decision, Enclosure, Find, Loaded, Scope, SubmitError, Unavailable};
 use crate::store::queries::{ReadError, RequestFilter};
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -48,12 +50,23 @@ fn operator(uid: u32) -> Actor {
 
 /// Somebody asks to revoke a client. With `slip`, under the id of what he did not ask.
 pub(super) fn ask(of: &ApplicationId, uid: u32, slip: bool) -> By<RequestId> {
+    ask_for(of, uid, Asked::Revoke {}, slip, None)
+}
+
+/// Somebody asks for one more contact, whose address lies beside the request.
+pub(super) fn bring(of: &ApplicationId, uid: u32, email: &EmailAddress) -> By<RequestId> {
+    let (id, address) = (ContactId::new(Timestamp::EPOCH, &Counted).unwrap(), pseudonyms().of_address(email));
+    let contact = ContactReference { id, address, role: Role::Administrative, language: Language::En };
+    ask_for(of, uid, Asked::ContactsAdd { contact }, false, Some(email.clone()))
+}
+
+fn ask_for(of: &ApplicationId, uid: u32, asked: Asked, slip: bool, address: Option<EmailAddress>) -> By<RequestId> {
     let application = of.clone();
     let decide = move |state: &Loaded, now: Timestamp| {
         state.client().ok_or("no client")?;
         let mut content = Content {
             application: Some(application.clone()),
-            asked: Asked::Revoke {},
+            asked: asked.clone(),
             by: operator(uid).person().unwrap(),
             reason: "a test".parse().unwrap(),
             case: Some("C-1".parse().unwrap()),
@@ -66,7 +79,7 @@ pub(super) fn ask(of: &ApplicationId, uid: u32, slip: bool) -> By<RequestId> {
         }
         let request = request_id(&content);
         let made = RequestMade {
-            asked: Asked::Revoke {},
+            asked: asked.clone(),
             reason: content.reason,
             case: content.case,
             expires: content.expires,
@@ -75,7 +88,8 @@ pub(super) fn ask(of: &ApplicationId, uid: u32, slip: bool) -> By<RequestId> {
         };
         let subject = Subject::Request { request, application: Some(application.clone()) };
         let facts = vec![(subject, Fact::RequestMade(made))];
-        Ok(Decision { facts, enclosures: Vec::new(), answer: request })
+        let enclosures = address.iter().map(|email| Enclosure::Asked(request, email.clone())).collect();
+        Ok(Decision { facts, enclosures, answer: request })
     };
     By { uid, step: Step { scope: Scope::of(Find::Application(of.clone())), decide: Box::new(decide) } }
 }
@@ -192,6 +206,32 @@ pub(super) fn requests_are_kept_found_and_closed<K: Kind + 'static>() {
     bench.submit(about_it(0, fourth, Fact::RequestExpired(done()))).unwrap();
     bench.restart();
     assert_fold(&bench);
+    addresses_are_kept_as_long_as_their_requests_wait(&mut bench, &a);
+}
+
+/// In whichever way a request closes, and not before: the address leaves the table and the files.
+fn addresses_are_kept_as_long_as_their_requests_wait<K: Kind + 'static>(bench: &mut Bench<K>, of: &ApplicationId) {
+    let emails: Vec<EmailAddress> =
+        (0..3).map(|number| format!("asked-for-{number}-of-the-suite@exempel.se").parse().unwrap()).collect();
+    let asked: Vec<RequestId> = emails.iter().map(|email| bench.submit(bring(of, 1, email)).unwrap()).collect();
+    let kept = |bench: &Bench<K>, number: usize| {
+        let (id, email) = (asked[number], emails[number].clone());
+        let (kept, found) =
+            bench.store().read_blocking(move |q| Ok((q.asked_address(id)?, q.requests_bringing(&email)?))).unwrap();
+        assert_eq!(kept.is_some(), found == [id]);
+        kept.as_ref() == Some(&emails[number])
+    };
+    let held = |bench: &Bench<K>, number: usize| files_hold(bench.scratch.path(), emails[number].as_str().as_bytes());
+    bench.restart();
+    assert!((0..3).all(|number| kept(bench, number) && held(bench, number)));
+    let denied = RequestDenied { reason: "no".parse().unwrap(), report: None };
+    bench.submit(about_it(2, asked[0], Fact::RequestDenied(denied))).unwrap();
+    bench.clock.step(i64::try_from(LIFE.as_millis()).unwrap());
+    bench.submit(about_it(0, asked[1], Fact::RequestExpired(done()))).unwrap();
+    assert!(!kept(bench, 0) && !kept(bench, 1) && kept(bench, 2));
+    bench.until("the purge", |bench| !held(bench, 0) && !held(bench, 1));
+    assert!(held(bench, 2), "the control: another's is kept");
+    assert_fold(bench);
 }
 
 /// The writer holds decisions to the same law as the auditor does: what breaks it is turned away, and alone.

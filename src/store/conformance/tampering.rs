@@ -84,6 +84,7 @@ fn rich() -> Bench<Sqlite> {
     bench.yes(steps::confirm(&granted));
     bench.yes(steps::grant(&granted, &"A-granted".parse().unwrap()));
     bench.submit(requests::ask(&waiting, 1000, false)).unwrap();
+    bench.submit(requests::bring(&waiting, 1000, &"asked@exempel.se".parse().unwrap())).unwrap();
     bench
 }
 

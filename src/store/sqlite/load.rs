@@ -30,6 +30,10 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         Find::Request(id) => request::load(sql, *id)?,
         Find::Nothing | Find::Application(_) | Find::Issuance(_) | Find::Delivery(_) | Find::ClientId(_) => None,
     };
+    let asked_address = match &request {
+        Some(request) => request::address(sql, request.id)?,
+        None => None,
+    };
     let (application, named) = match &request {
         Some(request) => (request.content.application.clone(), None),
         None => find(sql, &scope.client)?,
@@ -73,7 +77,7 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         (None, _) | (_, None) => (Vec::new(), Vec::new()),
     };
     let slice = Slice { client, event, agreement, campaign, request };
-    Ok(Loaded { slice, shares, fetches, case_owner, named, reissued })
+    Ok(Loaded { slice, shares, fetches, case_owner, named, reissued, asked_address })
 }
 
 /// The application, and the version when a delivery was asked for.

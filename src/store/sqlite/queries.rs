@@ -171,6 +171,14 @@ impl Queries for Reader {
         Ok(Some(Correspondence { client, contacts, organisation }))
     }
 
+    fn asked_address(&mut self, request: RequestId) -> Read<Option<EmailAddress>> {
+        Ok(request::address(&self.sql, request)?)
+    }
+
+    fn requests_bringing(&mut self, address: &EmailAddress) -> Read<Vec<RequestId>> {
+        Ok(request::bringing(&self.sql, address)?)
+    }
+
     fn contacts_at(&mut self, address: &EmailAddress) -> Read<Vec<(ApplicationId, ContactId)>> {
         // Every row is looked at: an index would be one more place that an address stands in.
         let query = "SELECT application, id FROM contact WHERE lower(email) = ?1 ORDER BY application, id";

@@ -11,6 +11,7 @@ use super::fault::Failure;
 use super::load::{all, first};
 use super::row::Columns;
 use super::save::{json, one};
+use crate::domain::contact::EmailAddress;
 use crate::domain::ids::{ApplicationId, NoticeId};
 use crate::domain::request::{Content, Report, Request, RequestId, RequestState};
 use crate::domain::time::Timestamp;
@@ -59,6 +60,22 @@ pub(super) fn to_report(sql: &Connection, now: Timestamp, limit: u32) -> Result<
     let query =
         "SELECT id FROM request WHERE next_report IS NOT NULL AND next_report <= ?1 ORDER BY next_report LIMIT ?2";
     ids(sql, query, (now.millis(), limit))
+}
+
+/// The address that lies beside one that waits.
+pub(super) fn address(sql: &Connection, of: RequestId) -> Result<Option<EmailAddress>, Failure> {
+    let query = "SELECT email FROM request_address WHERE request = ?1";
+    first(sql, query, [of.to_string()], |row| Columns::of(row, "request_address").parsed("email"))
+}
+
+/// Those beside which an address lies, in whatever case its letters are.
+pub(super) fn bringing(sql: &Connection, address: &EmailAddress) -> Result<Vec<RequestId>, Failure> {
+    let query = "SELECT request AS id FROM request_address WHERE lower(email) = ?1 ORDER BY request";
+    ids(sql, query, [address.as_str().to_ascii_lowercase()])
+}
+
+pub(super) fn erase_address(sql: &Connection, of: RequestId) -> Result<(), Failure> {
+    one(sql, "DELETE FROM request_address WHERE request = ?1", [of.to_string()])
 }
 
 pub(super) fn save(sql: &Connection, write: Write, row: &Request) -> Result<(), Failure> {

@@ -49,6 +49,9 @@ pub(super) fn change(sql: &Connection, change: &Change<'_>) -> Result<(), Failur
     if let Some((write, row)) = change.request {
         super::request::save(sql, write, row)?;
     }
+    if let Some(request) = change.erased_address {
+        super::request::erase_address(sql, request)?;
+    }
     match change.event {
         Some(seen) => event(sql, seen),
         None => Ok(()),
@@ -100,6 +103,10 @@ pub(super) fn enclosure(sql: &Connection, enclosure: &Enclosure) -> Result<(), F
             let statement = "INSERT INTO contact (id, application, email) VALUES (?1, ?2, ?3)";
             let id = contact.reference.id.to_string();
             one(sql, statement, (id, application.as_str(), contact.email.as_str()))
+        }
+        Enclosure::Asked(request, email) => {
+            let statement = "INSERT INTO request_address (request, email) VALUES (?1, ?2)";
+            one(sql, statement, (request.to_string(), email.as_str()))
         }
         Enclosure::Organisation(organisation) => {
             let statement = "INSERT INTO organisation (party, number, name) VALUES (?1, ?2, ?3) \

@@ -27,10 +27,15 @@ pub(crate) fn run(configuration: &Path, arguments: &[&str]) -> Ran {
 
 /// The same, with something on standard input.
 pub(crate) fn run_with_input(configuration: &Path, arguments: &[&str], input: &[u8]) -> Ran {
-    let mut pipe = tempfile();
-    pipe.write_all(input).and_then(|()| pipe.rewind()).unwrap();
     let mut command = Command::new(BINARY);
     command.args(arguments).arg("--config").arg(configuration).env_clear();
+    finish_with_input(command, input)
+}
+
+/// Runs a command to its end with this on its standard input.
+pub(crate) fn finish_with_input(command: Command, input: &[u8]) -> Ran {
+    let mut pipe = tempfile();
+    pipe.write_all(input).and_then(|()| pipe.rewind()).unwrap();
     finish_with(command, pipe.into(), DEADLINE)
 }
 

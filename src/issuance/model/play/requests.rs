@@ -37,7 +37,11 @@ impl Play {
         let drawn = self.script.drawn(world.orders + 1, world.requests.len());
         let (reason, policy) = (self.script.reason.clone(), Arc::clone(&self.script.policy));
         let (actor, application) = (actor(who), Some(self.application()));
-        self.submit(world, action, &MakeRequest { actor, application, reason, case: None, asked, drawn, policy });
+        self.submit(
+            world,
+            action,
+            &MakeRequest { actor, application, reason, case: None, asked, address: None, drawn, policy },
+        );
     }
 
     pub(super) fn approve(&self, world: &mut World, action: Action, who: Operator, number: usize) {
@@ -46,7 +50,7 @@ impl Play {
         let policy = Arc::clone(&self.script.policy);
         let verified: Vec<_> = world.verifying().map(|credential| credential.version).collect();
         let before = world.versions();
-        let approve = ApproveRequest { actor: actor(who), request: request.id, drawn, policy };
+        let approve = ApproveRequest { actor: actor(who), request: request.id, address: None, drawn, policy };
         let effect = match self.submit(world, action, &approve) {
             Some(Approved::CarriedOut(_, effect)) => effect,
             Some(Approved::Failed(_) | Approved::Own) | None => return,
@@ -58,7 +62,7 @@ impl Play {
         world.outside.carried_out.insert(number);
         let lives_on = |version: &u32| match &effect {
             Effect::Reissued(reissued) => reissued.old == OldFate::LivesUntilProven && verified.contains(version),
-            Effect::Revoked(_) | Effect::Opened(_) => false,
+            Effect::Contacts(_) | Effect::Revoked(_) | Effect::Opened(_) => false,
         };
         (1..=before).filter(|version| !lives_on(version)).for_each(|version| world.outside.dead.insert(version));
     }
@@ -78,7 +82,11 @@ impl Play {
     pub(super) fn expire_requests(&self, world: &mut World, action: Action) {
         for (number, request) in world.requests.clone().iter().enumerate() {
             let (report, policy) = (self.script.drawn(1, number).report, Arc::clone(&self.script.policy));
-            self.submit(world, action, &ExpireRequest { request: request.id, report, policy });
+            self.submit(
+                world,
+                action,
+                &ExpireRequest { request: request.id, report, notices: self.script.drawn(0, 0).notices, policy },
+            );
         }
     }
 }

@@ -92,6 +92,7 @@ pub(super) const ALL: &[Compared] = &[
     ),
     compared!("organisation", ["party", "number", "name"], order 1, named 1, erasable true, organisations),
     compared!("contact", ["id", "application", "email"], order 1, named 2, erasable false, contacts),
+    compared!("request_address", ["request", "email"], order 1, named 1, erasable false, asked_addresses),
     compared!(
         "share",
         ["application", "version", "label", "epoch", "sealed"],
@@ -291,6 +292,16 @@ impl<'a> Rows<'a> {
         Box::new(self.contacts.iter().map(|(id, (application, contact))| {
             let address = Cell::Hashed(Personal::Address(contact.address), self.expected.pseudonyms);
             vec![Cell::text(id.as_str()), Cell::text(application.as_str()), address]
+        }))
+    }
+
+    /// An address is there for as long as its request waits, and is the one that the request names.
+    fn asked_addresses(&'a self) -> Iter<'a> {
+        let waiting = self.world().requests().values().filter(|request| request.holds_address());
+        Box::new(waiting.filter_map(|request| {
+            let contact = request.content.asked.brings()?;
+            let address = Cell::Hashed(Personal::Address(contact.address), self.expected.pseudonyms);
+            Some(vec![Cell::text(request.id.to_string()), address])
         }))
     }
 

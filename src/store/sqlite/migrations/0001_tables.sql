@@ -1,5 +1,6 @@
 -- The tables are a fold of `entry`. Times are milliseconds since 1970 in UTC, digests are 32 bytes, lists that are
--- only read as a whole are JSON. Erasable tables, which the journal cannot restore: organisation, contact, share, fetch.
+-- only read as a whole are JSON. Erasable tables, which the journal cannot restore: organisation, contact, request_address, share,
+-- fetch.
 
 CREATE TABLE head (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -190,6 +191,10 @@ CREATE TABLE contact (
   id           TEXT NOT NULL PRIMARY KEY,
   application  TEXT NOT NULL REFERENCES client (application),
   email        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE request_address (
+  request  TEXT NOT NULL PRIMARY KEY REFERENCES request (id),
+  email    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX contact_of_application ON contact (application);
 
