@@ -75,7 +75,7 @@ impl Reference {
 impl FromStr for Reference {
     type Err = NotAReference;
 
-    /// Reads it as people write it: see [`crockford::read`].
+    /// Reads it as people write it: in either case, with or without the dash.
     fn from_str(text: &str) -> Result<Self, NotAReference> {
         crockford::read(text).map(Self).ok_or(NotAReference)
     }
