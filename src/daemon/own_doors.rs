@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -42,12 +43,11 @@ pub fn make(config: &Config) -> Result<BTreeSet<u32>, Refused> {
     // These two the kernel does not hide.
     accounts.retain(|uid| *uid != 0 && *uid != daemon.uid());
     let refused = |path: &Path, cause| {
-        let hint = "run it as root; the directory around must be root's, and others may not write to it";
+        let hint = "run it as root; own_doors must be a directory of its own, root's, to which others may not write";
         Refused::files("make the way in", path.display(), cause, hint)
     };
     passage::make_around(around).map_err(|cause| refused(around, cause))?;
-    for found in fs::read_dir(around).map_err(|cause| refused(around, cause))? {
-        let path = found.map_err(|cause| refused(around, cause))?.path();
+    for path in ways_in(around).map_err(|cause| refused(around, cause))? {
         passage::clear(&path).map_err(|cause| refused(&path, cause))?;
     }
     for uid in &accounts {
@@ -57,10 +57,26 @@ pub fn make(config: &Config) -> Result<BTreeSet<u32>, Refused> {
     Ok(accounts)
 }
 
+/// What is in the directory, all of which goes. Root removes it with all that is below, so a directory in which anything
+/// else lies than the numbers of accounts is somebody else's, and the configuration is wrong.
+fn ways_in(around: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(around)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.parse::<u32>().is_ok_and(|uid| uid.to_string() == name)) {
+            let why = format!("it holds {}, which is no account's way in; nothing was removed", name.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        found.push(entry.path());
+    }
+    Ok(found)
+}
+
 /// Sees that a way in is as [`make`] made it, and names the socket to put there.
 pub(super) fn checked(config: &Config, uid: u32, name: &str) -> Result<PathBuf, Refused> {
     let around = config.own_doors.as_path();
-    let seen = |path: &Path, outcome: std::io::Result<()>| {
+    let seen = |path: &Path, outcome: io::Result<()>| {
         let tried = format!("let user {uid} in through");
         outcome.map_err(|cause| Refused::files(&tried, path.display(), cause, HINT))
     };

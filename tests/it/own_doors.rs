@@ -111,7 +111,19 @@ fn a_way_in_is_made_by_root_alone_and_one_that_is_not_as_it_must_be_is_refused()
     std::fs::set_permissions(&around, std::fs::Permissions::from_mode(0o755)).unwrap();
     as_user(&harness, ANNA, &["admit"]).expect_exit(3);
 
-    // Whatever somebody else left there is gone afterwards.
+    // A directory that serves something else is left alone, all of it.
+    std::fs::create_dir_all(around.join("60003/below")).unwrap();
+    for other in ["passwd", "060002", "4294967296"] {
+        std::fs::write(around.join(other), "").unwrap();
+        let foreign = harness.run(&["admit"]).expect_exit(3);
+        let told = foreign.err.contains(&format!("it holds {other}, which is no account's way in"));
+        assert!(told && foreign.err.contains("hint: "), "{}", foreign.err);
+        assert_eq!(names(&around), BTreeSet::from([other.to_owned(), "60003".to_owned()]));
+        assert!(around.join("60003/below").exists());
+        std::fs::remove_file(around.join(other)).unwrap();
+    }
+
+    // Whatever somebody else left in one is gone afterwards.
     std::fs::create_dir_all(around.join("60003/below")).unwrap();
     std::os::unix::fs::symlink("/etc", around.join(ANNA.to_string())).unwrap();
     harness.run(&["admit"]).expect_exit(0);
