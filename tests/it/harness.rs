@@ -12,6 +12,7 @@ pub(crate) mod desk;
 mod directory;
 pub(crate) mod keys;
 pub(crate) mod mailbox;
+pub(crate) mod nginx;
 pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod pki;

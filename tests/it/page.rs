@@ -12,6 +12,7 @@ use crate::harness::Harness;
 use crate::harness::approval::Approval;
 use crate::harness::browser::{Browser, Habits};
 use crate::harness::mailbox::PartOne;
+use crate::harness::nginx::Nginx;
 
 /// A delivery of two pairs, mailed in one language.
 fn delivered(harness: &Harness, language: &str) -> PartOne {
@@ -41,9 +42,10 @@ fn leaving_warns(browser: &Browser) -> bool {
     browser.value(leave) == Value::Bool(true)
 }
 
-/// From the list of deliveries to keys that work; gives every request that left the browser.
+/// From the list of deliveries to keys that nginx lets in; gives every request that left the browser.
 fn whole_way(harness: &Harness, language: &'static str, words: [&str; 5]) -> (Vec<Value>, Vec<String>) {
     let [list, fetch, fetched, together, active] = words;
+    let nginx = Nginx::start(harness);
     let part_one = delivered(harness, language);
     let languages = if language == "sv" { "sv-SE,sv" } else { "en-GB,en" };
     let browser = Browser::with(harness, Habits { languages, scripts: true });
@@ -71,8 +73,8 @@ fn whole_way(harness: &Harness, language: &'static str, words: [&str; 5]) -> (Ve
     assert!(keys.keys().eq(["apigw", "oauth2"]), "{:?}", keys.keys());
     assert_eq!(browser.value("document.getElementById('paste').value"), "", "part 1 does not stay in the field");
     browser.picture(&format!("{language}-3-credential"));
-    let verify = |[client_id, secret]: &[String; 2]| harness.gateway().verify(client_id, secret);
-    assert!(keys.values().all(|pair| verify(pair) == 401), "dead until proven");
+    let gate = |[client_id, secret]: &[String; 2]| nginx.status("/population-register/", client_id, secret);
+    assert!(keys.values().all(|pair| gate(pair) == 401), "dead until proven");
     assert!(leaving_warns(&browser), "an unconfirmed secret would be lost");
     browser.click("#pairs fieldset button");
     browser.until_says("#copied", "client_id");
@@ -90,7 +92,7 @@ fn whole_way(harness: &Harness, language: &'static str, words: [&str; 5]) -> (Ve
     browser.click("#confirm");
     browser.until_says("#confirmed", active);
     browser.picture(&format!("{language}-4-confirmed"));
-    assert!(keys.values().all(|pair| verify(pair) == 204));
+    assert!(keys.values().all(|pair| gate(pair) == 200));
     assert!(!leaving_warns(&browser));
     let complaints = browser.complaints();
     assert!(complaints.is_empty(), "{complaints:?}");
@@ -110,7 +112,7 @@ const ENGLISH: [&str; 5] = [
 ];
 
 #[test]
-fn a_person_with_a_browser_gets_working_keys_and_neither_part_1_nor_the_secret_leaves_the_page() {
+fn a_person_with_a_browser_gets_keys_that_nginx_lets_in_and_neither_part_1_nor_the_secret_leaves_the_page() {
     let harness = Harness::start();
     let (requests, kept) = whole_way(&harness, "en", ENGLISH);
     let own = format!("https://localhost:{}/", harness.ports.pickup_test);

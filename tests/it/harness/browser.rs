@@ -183,9 +183,10 @@ impl Browser {
         self.post("/se/log", &json!({ "type": kind })).as_array().unwrap().clone()
     }
 
-    /// A picture of the whole page, for people who look at it: only where `TALLYD_PICTURES` names a directory.
+    /// Pictures of the whole page for people who look at it, in `target/tmp/pictures`.
     pub(crate) fn picture(&self, name: &str) {
-        let Some(directory) = std::env::var_os("TALLYD_PICTURES") else { return };
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+        std::fs::create_dir_all(&directory).unwrap();
         let sizes = [("wide", 1000, 1, false), ("phone", 390, 2, true)];
         for scheme in ["light", "dark"] {
             let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
@@ -196,7 +197,7 @@ impl Browser {
                 let whole = json!({ "format": "png", "captureBeyondViewport": true });
                 let picture = self.devtools("Page.captureScreenshot", &whole);
                 let bytes = BASE64.decode(picture["data"].as_str().unwrap().as_bytes()).unwrap();
-                std::fs::write(Path::new(&directory).join(format!("{name}-{scheme}-{size}.png")), bytes).unwrap();
+                std::fs::write(directory.join(format!("{name}-{scheme}-{size}.png")), bytes).unwrap();
             }
         }
         self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}));
