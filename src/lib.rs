@@ -15,12 +15,13 @@
 //! | [`mail`] | messages, and our own talk with the one relay | why a mail is sent |
 //! | [`issuance`] | the use cases, one file each: a pure decision, and its effect after the commit | wire formats |
 //! | [`http`] | the doors: limits, TLS, who is calling, what he may ask | files, configuration |
+//! | [`anchor`] | where checkpoints leave the machine, and what is learnt from what is kept there | who is served |
 //! | [`daemon`] | the composition root: start, reload, stop | |
 //! | [`config`] | TOML in, typed values out | what the values are for |
 //! | [`cli`] | one file per command, one printer | |
 //! | [`platform`] | the only door to clock, randomness, files and process memory | the trade |
 //!
-//! `main → cli → daemon → http → issuance → {mail, store}`, and `store → journal → domain`. Nothing points back; a test
+//! `main → cli → daemon → {http → issuance → {mail, store}, anchor → store}`, and `store → journal → domain`. Nothing points back; a test
 //! reads every import and says so.
 //!
 //! # How a change of state happens
@@ -44,6 +45,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod anchor;
 pub mod cli;
 pub mod config;
 pub mod daemon;

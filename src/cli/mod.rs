@@ -23,6 +23,7 @@ pub mod operator;
 pub mod output;
 pub mod pickup;
 mod progress;
+pub mod recover;
 pub mod reissue;
 pub mod requests;
 pub mod revoke;
@@ -70,6 +71,8 @@ enum Command {
     Admit(admit::Args),
     /// Run the daemon.
     Serve(serve::Args),
+    /// Go on from an older state when the newer one is gone for good, on record.
+    Recover(recover::Args),
     /// List clients and how their orders are going.
     List(list::Args),
     /// Show one client and its timeline.
@@ -135,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(args, &cli.config, &mut output),
         Command::Admit(args) => admit::run(args, &cli.config, &mut output),
         Command::Serve(args) => serve::run(args, &cli.config),
+        Command::Recover(args) => recover::run(args, &cli.config, &mut output),
         Command::List(args) => list::run(args, &cli.config, &mut output),
         Command::Show(args) => show::run(args, &cli.config, &mut output),
         Command::Reissue(args) => reissue::run(args, &cli.config, &mut output),

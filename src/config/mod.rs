@@ -6,6 +6,7 @@
 //! key, no certificate and no socket.
 
 mod agency;
+mod anchors;
 mod api;
 mod fault;
 mod gateway;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use self::agency::Agency;
+pub use self::anchors::{Anchors, FileAnchor, LogAnchor};
 pub use self::fault::{ConfigRefused, Fault};
 pub use self::gateway::{Gateway, GatewaySocket};
 pub use self::intake::{Intake, Sender};
@@ -65,6 +67,8 @@ pub struct Config {
     pub store: Store,
     /// The journal's name and signing key.
     pub journal: Journal,
+    /// Where its checkpoints are kept outside of this machine.
+    pub anchors: Anchors,
     /// The other keys.
     pub keys: Keys,
     /// Where events come in, and from whom.
@@ -143,6 +147,7 @@ impl Config {
         let rules = root.section("policy", policy::Rules::read);
         let apis = root.sections("api", api::PublishedApi::read);
         let log = root.section("log", Log::read);
+        let anchors = root.section("anchors", Anchors::read);
         let stop_deadline = root.or("stop_deadline", Duration::from_secs(20), seconds_to(300));
         let own_doors = root.or("own_doors", PathBuf::from("/run/tallyd-accounts"), path);
         let allow_example_certificates = root.or("allow_example_certificates", false, flag);
@@ -155,6 +160,7 @@ impl Config {
             state: state?,
             store: store?,
             journal: journal?,
+            anchors: anchors?,
             keys: keys?,
             intake: Intake::new(root, intake?, senders?)?,
             pickups: pickup::one_per_environment(root, pickups?)?,

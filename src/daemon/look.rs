@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::accounts::{Admitted, operators_and_mail_systems};
 use super::doors::{material, tls_listeners};
-use super::eyes;
+use super::{anchors, eyes, quarantine};
 use super::keys::Keys;
 use super::refused::Refused;
 use super::serve::{letterhead, relay};
 use crate::config::Config;
+use crate::domain::ids::PeerName;
 use crate::domain::time::Timestamp;
 use crate::http::keeper::Keeper;
 use crate::http::refusals::Refusals;
@@ -54,6 +55,7 @@ pub fn look(config: &Config, offline: bool) -> Vec<Finding> {
     findings.push(finding("clock", start_check(&SystemClock).map(|now| now.to_string()).map_err(Refused::from)));
     findings.push(finding("keys", Keys::load(config).map(|keys| format!("journal {}", keys.journal.origin()))));
     findings.extend(state(config));
+    findings.extend(anchors_of(config));
     findings.extend(certificates(config));
     findings.push(finding("operators", operators_and_mail_systems(config).map(|found| let_in(&found))));
     if !config.operator.four_eyes.is_empty() {
@@ -105,8 +107,9 @@ fn state(config: &Config) -> Vec<Finding> {
 /// How many entries the journal has, by a checkpoint that its own key signed and that the fence admits.
 fn head(config: &Config) -> Result<u64, Refused> {
     let directory = &config.state.directory;
-    let fenced = Fence::look(directory).map_err(StartError::from)?;
+    // The fence is read before the database, which may grow meanwhile.
     let mut archive = Archive::open(directory).map_err(StartError::from)?;
+    let fenced = Fence::look(directory).map_err(StartError::from)?;
     let note = archive.ask(|queries| queries.checkpoint()).map_err(|error| {
         Refused::files("read the database in", directory.display(), error, "run tallyd audit verify")
     })?;
@@ -117,6 +120,31 @@ fn head(config: &Config) -> Result<u64, Refused> {
     };
     fenced.admits(size).map_err(StartError::from)?;
     Ok(size)
+}
+
+/// What those that can answer know of the journal. One that cannot be used does not keep the daemon from starting.
+fn anchors_of(config: &Config) -> Vec<Finding> {
+    let Ok(keys) = Keys::load(config) else { return Vec::new() };
+    let key = keys.journal.verifying_key();
+    // That the database cannot be opened or read is told beside this.
+    let asked = Archive::open(&config.state.directory)
+        .ok()
+        .and_then(|mut archive| anchors::ask(&anchors::of(config, &key), &mut archive, &key).ok());
+    let Some(asked) = asked else { return Vec::new() };
+    let subject = |name: &PeerName| format!("anchor {name}");
+    let agree = asked.agree.iter().map(|(name, size)| Finding::Good {
+        subject: subject(name),
+        told: format!("it holds a checkpoint of {size} entries, and the journal goes through it"),
+    });
+    let contradict = asked.contradict.iter().map(|contradiction| Finding::Bad {
+        subject: subject(&contradiction.anchor),
+        refused: quarantine::contradicted(config, std::slice::from_ref(contradiction)),
+    });
+    let silent = asked.silent.iter().map(|(name, cause, hint)| Finding::Bad {
+        subject: subject(name),
+        refused: Refused::failed("use the anchor", name, cause, hint.as_str()),
+    });
+    agree.chain(contradict).chain(silent).collect()
 }
 
 fn certificates(config: &Config) -> Vec<Finding> {

@@ -13,10 +13,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::doors::{Doors, TlsDoors};
-use super::eyes;
+use super::{anchors, eyes, quarantine};
 use super::refused::Refused;
 use super::state::{OpenState, abandon_undelivered};
 use super::tend::{self, StateFigures};
+use crate::anchor::figures::AnchorFigures;
+use crate::anchor::rounds::Rounds;
+use crate::anchor::standing::Contradiction;
+use crate::anchor;
 use crate::config::{Config, Security};
 use crate::domain::credential::AbandonCause;
 use crate::domain::name::Name;
@@ -47,6 +51,9 @@ const PROBE_AFTER: Duration = Duration::from_secs(20);
 /// Mails that one session carries.
 const MAILS_PER_SESSION: u32 = 1_000;
 
+/// How long the last round to the anchors may hold up a stop.
+const LAST_ROUND: Duration = Duration::from_secs(5);
+
 /// Runs the daemon until it is told to stop. Blocks.
 ///
 /// # Errors
@@ -74,6 +81,12 @@ async fn run(config: &Config) -> Result<(), Refused> {
     eyes::open(config)?;
     let state = OpenState::open(config, on_fatal)?;
     let desk = Arc::clone(&state.desk);
+    let anchor_figures = AnchorFigures::default();
+    let mut rounds = rounds(config, &state, &anchor_figures);
+    if let Err(contradictions) = rounds.compare().await {
+        tokio::task::block_in_place(|| desk.store.stop());
+        return Err(quarantine::contradicted(config, &contradictions));
+    }
     state.recover().await?;
     tend::epochs(&desk).await;
 
@@ -87,7 +100,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
     let ready = Arc::new(AtomicBool::new(false));
     let counters = Arc::new(Counters::new());
     let figures = StateFigures::default();
-    let health = health(&ready, &counters, &refusals, &figures);
+    let health = health(&ready, &counters, &refusals, &figures, &anchor_figures);
     let service = Arc::new(service(config, &desk, health));
     let surroundings = Surroundings { counters, refusals, randomness: state.random.clone() };
     let (listeners, tls_doors) = doors.open(&service, &surroundings)?;
@@ -100,22 +113,34 @@ async fn run(config: &Config) -> Result<(), Refused> {
     let courier = Courier::new(Arc::clone(&desk), Arc::new(letterhead(config)?));
     tasks.spawn(PostRoom::new(courier, relay, config.mail.sessions as usize, stopping.clone()).run());
     tasks.spawn(tend::run(Arc::clone(&service), Arc::clone(&state.steady), figures, stopping.clone()));
-    tasks.spawn(tend::watchdog(Arc::clone(&desk), stopping));
+    tasks.spawn(tend::watchdog(Arc::clone(&desk), stopping.clone()));
+    let (alarm, contradicted) = watch::channel(Vec::new());
+    let rounds = tokio::spawn(rounds.run(stopping, alarm));
 
     let signals = Signals::listen()?;
     ready.store(true, Ordering::Release);
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tallyd serves");
-    let failed = wait(config, signals, &tls_doors, store_failed.clone()).await?;
+    let ending = wait(config, signals, &tls_doors, store_failed.clone(), contradicted).await?;
     ready.store(false, Ordering::Release);
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.stop();
-    if failed.is_none() {
-        finish(config, tasks, &desk).await;
-        tokio::task::block_in_place(|| desk.store.stop());
+    match ending {
+        Ending::Told => {
+            finish(config, tasks, &desk).await;
+            // Also what was put on record by the stop itself leaves the machine.
+            let last = async { Some(rounds.await.ok()?.round().await) };
+            let last = tokio::time::timeout(LAST_ROUND, last).await;
+            tokio::task::block_in_place(|| desk.store.stop());
+            if let Ok(Some(Err(contradictions))) = last {
+                return Err(quarantine::contradicted(config, &contradictions));
+            }
+        }
+        Ending::StoreFailed => {}
+        Ending::Contradicted(contradictions) => return Err(quarantine::contradicted(config, &contradictions)),
     }
     // The store may have failed during the stop as well, or together with the signal.
-    let failed = failed.or_else(|| store_failed.borrow().clone());
+    let failed = store_failed.borrow().clone();
     match failed {
         None => {
             tracing::info!("tallyd has stopped");
@@ -126,6 +151,26 @@ async fn run(config: &Config) -> Result<(), Refused> {
             Err(Refused::failed("go on with the store", "", fault, hint))
         }
     }
+}
+
+/// Why the daemon stops.
+enum Ending {
+    /// It was told to.
+    Told,
+    /// The store failed.
+    StoreFailed,
+    /// What is kept outside contradicts the journal.
+    Contradicted(Vec<Contradiction>),
+}
+
+fn rounds(config: &Config, state: &OpenState, figures: &AnchorFigures) -> Rounds {
+    let around = anchor::rounds::Surroundings {
+        store: state.desk.store.clone(),
+        key: state.key.clone(),
+        clock: Arc::clone(&state.desk.clock),
+        figures: figures.clone(),
+    };
+    Rounds::new(anchors::of(config, &state.key), anchors::rules(config), around)
 }
 
 /// What the service manager tells. Listened to before the daemon says that it is ready: until then a signal ends it.
@@ -146,24 +191,26 @@ impl Signals {
     }
 }
 
-/// Waits for a reason to stop; reloads meanwhile. `Some`: the store failed.
+/// Waits for a reason to stop; reloads meanwhile.
 async fn wait(
     config: &Config,
     mut signals: Signals,
     doors: &TlsDoors,
     mut store_failed: watch::Receiver<Option<String>>,
-) -> Result<Option<String>, Refused> {
+    mut contradicted: watch::Receiver<Vec<Contradiction>>,
+) -> Result<Ending, Refused> {
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => return Ok(None),
-            _ = signals.interrupt.recv() => return Ok(None),
+            _ = signals.terminate.recv() => return Ok(Ending::Told),
+            _ = signals.interrupt.recv() => return Ok(Ending::Told),
             _ = signals.hang_up.recv() => {
                 notify(&[sd_notify::NotifyState::Reloading]);
                 tokio::task::block_in_place(|| doors.reload(config));
                 notify(&[sd_notify::NotifyState::Ready]);
             }
-            failed = store_failed.wait_for(Option::is_some) => {
-                return Ok(failed.ok().and_then(|fault| fault.clone()));
+            _ = store_failed.wait_for(Option::is_some) => return Ok(Ending::StoreFailed),
+            Ok(found) = contradicted.wait_for(|found| !found.is_empty()) => {
+                return Ok(Ending::Contradicted(found.clone()));
             }
         }
     }
@@ -213,11 +260,18 @@ fn masthead(config: &Config) -> Masthead {
     }
 }
 
-fn health(ready: &Arc<AtomicBool>, counters: &Counters, refusals: &Refusals, figures: &StateFigures) -> Health {
+fn health(
+    ready: &Arc<AtomicBool>,
+    counters: &Counters,
+    refusals: &Refusals,
+    figures: &StateFigures,
+    anchors: &AnchorFigures,
+) -> Health {
     let mut registry = Registry::default();
     counters.register(&mut registry);
     refusals.register(&mut registry);
     figures.register(&mut registry);
+    anchors.register(&mut registry);
     let ready = Arc::clone(ready);
     let readiness = move || if ready.load(Ordering::Acquire) { Readiness::Ready } else { Readiness::NotReady };
     Health { registry, readiness: Box::new(readiness) }

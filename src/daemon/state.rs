@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::Notify;
 
 use super::keys::Keys;
+use super::quarantine;
 use super::refused::Refused;
 use super::tend;
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::issuance::desk::Desk;
 use crate::issuance::expire::Recover;
 use crate::journal::actor::Actor;
 use crate::journal::fact::{Fact, ServiceStarted};
+use crate::journal::key::VerifyingKey;
 use crate::platform::clock::{Clock, SteadyClock, SystemClock, start_check};
 use crate::platform::random::SystemRandomness;
 use crate::platform::state_directory::StateDirectory;
@@ -35,6 +37,8 @@ pub(super) struct OpenState {
     pub(super) desk: Arc<Desk>,
     pub(super) random: Arc<SystemRandomness>,
     pub(super) steady: Arc<SteadyClock<SystemClock>>,
+    /// What checkpoints are verified with.
+    pub(super) key: VerifyingKey,
     _lock: StateDirectory,
 }
 
@@ -51,7 +55,9 @@ impl OpenState {
         // One clock for all: what the store writes must not run ahead of what the desk goes by.
         let steady = Arc::new(SteadyClock::new(SystemClock));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
-        let store = Store::open(lock.path(), journal, Arc::clone(&clock), on_fatal)?;
+        let key = journal.verifying_key();
+        let store = Store::open(lock.path(), journal, Arc::clone(&clock), on_fatal);
+        let store = store.map_err(|error| quarantine::not_opened(config, error))?;
         // From now on time does not go back behind what the journal has seen.
         steady.go_on_from(store.head_at_start().time);
         let drawing: Arc<dyn Randomness> = Arc::clone(&random) as _;
@@ -67,7 +73,7 @@ impl OpenState {
             work: Notify::new(),
             followed_to: AtomicU64::new(0),
         };
-        Ok(Self { desk: Arc::new(desk), random, steady, _lock: lock })
+        Ok(Self { desk: Arc::new(desk), random, steady, key, _lock: lock })
     }
 
     /// Puts the start on record and abandons what a crash left behind. Nobody is served before this is done.

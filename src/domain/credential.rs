@@ -158,6 +158,8 @@ pub enum AbandonCause {
     ProofsSpent,
     /// The agreement that it was made under ended.
     AgreementEnded,
+    /// The journal went on from an older state; what had become of it since is not known.
+    StateLost,
 }
 
 words_of!(AbandonCause {
@@ -172,6 +174,7 @@ words_of!(AbandonCause {
     Bounced => "bounced",
     ProofsSpent => "proofs-spent",
     AgreementEnded => "agreement-ended",
+    StateLost => "state-lost",
 });
 
 /// Why a credential that was active is no more.

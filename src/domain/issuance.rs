@@ -104,6 +104,8 @@ pub enum FailCause {
     ProofsSpent,
     /// The technical contact was erased: somebody must say where part 1 is to go.
     ContactErased,
+    /// The journal went on from an older state; how far the order had come is not known.
+    StateLost,
 }
 
 words_of!(FailCause {
@@ -113,6 +115,7 @@ words_of!(FailCause {
     Bounced => "bounced",
     ProofsSpent => "proofs-spent",
     ContactErased => "contact-erased",
+    StateLost => "state-lost",
 });
 
 /// Why an issuance was called off.

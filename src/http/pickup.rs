@@ -399,6 +399,10 @@ fn abandoned(cause: AbandonCause) -> (&'static str, &'static str) {
         AbandonCause::ProofsSpent => {
             ("proofs-spent", "Too many wrong proofs were sent for this delivery. Ask the agency for a new issue.")
         }
+        AbandonCause::StateLost => (
+            "state-lost",
+            "The agency had to go on from an older copy of its records, so this delivery is void. Ask the agency for a new issue.",
+        ),
         AbandonCause::MailDeferred
         | AbandonCause::MailRefused
         | AbandonCause::MailUnknown

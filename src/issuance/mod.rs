@@ -17,6 +17,7 @@ pub mod deliver;
 pub mod desk;
 pub mod expire;
 pub mod generate;
+pub mod lost;
 pub mod notify;
 pub mod order;
 pub mod post;

@@ -17,6 +17,7 @@ use super::collect::Collect;
 use super::confirm::Confirm;
 use super::expire::{Expire, Recover};
 use super::generate::Generate;
+use super::lost::GiveUpLost;
 use super::notify::{NoticeIds, NoticeOutcome, SettleNotice};
 use super::on_paper::{Answers, DAY, Paper, written};
 use super::order::Order;
@@ -398,6 +399,7 @@ fn every_command_has_its_answer_in_every_state() {
         let policy = Arc::clone(&paper.policy);
         Recover { application: own(), cause: AbandonCause::Crashed, jitter: 0, policy }
     });
+    table.row("the journal went on from an older state", |_| GiveUpLost { application: own() });
     table.row("collect", |paper| paper.collect(OURS));
     table.row("collect by another organisation", |paper| paper.collect(OTHERS));
     table.row("another organisation's attempt is recorded", |paper| {

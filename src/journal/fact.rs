@@ -16,6 +16,9 @@ pub enum Fact {
     /// The journal begins.
     #[serde(rename = "journal.opened")]
     JournalOpened(JournalOpened),
+    /// The journal goes on from an older state than it had, or without what else had been signed; somebody decided so.
+    #[serde(rename = "journal.recovered")]
+    JournalRecovered(JournalRecovered),
     /// The daemon came up and serves.
     #[serde(rename = "service.started")]
     ServiceStarted(ServiceStarted),
@@ -182,6 +185,7 @@ impl Fact {
             | Self::RequestContested(_)
             | Self::RequestReported(_) => matches!(subject, Subject::Request { .. }),
             Self::JournalOpened(_)
+            | Self::JournalRecovered(_)
             | Self::ServiceStarted(_)
             | Self::ClockStepped(_)
             | Self::EventConflicted(_)

@@ -104,6 +104,7 @@ impl Applied<'_> {
     fn apply(&mut self) -> Fit {
         match &self.entry.fact {
             Fact::JournalOpened(_)
+            | Fact::JournalRecovered(_)
             | Fact::ServiceStarted(_)
             | Fact::ClockStepped(_)
             | Fact::EventConflicted(_)

@@ -21,6 +21,7 @@ macro_rules! kinds {
 
 kinds!(
     JournalOpened,
+    JournalRecovered,
     ServiceStarted,
     ClockStepped,
     EventConflicted,

@@ -6,6 +6,7 @@
 pub mod actor;
 mod canonical;
 pub mod checkpoint;
+pub mod checkpoint_line;
 pub mod entry;
 pub mod fact;
 pub mod fold;

@@ -4,6 +4,7 @@
 mod campaigns;
 mod contacts;
 pub(crate) mod request;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -386,30 +387,6 @@ impl History {
     fn repeat_approval(&mut self, client: &Client) {
         let repeated = ApprovalRepeated { event: self.event(), body: BodyDigest::from_bytes(self.dice.bytes()) };
         self.add(Subject::of_client(client), Fact::ApprovalRepeated(repeated));
-    }
-
-    fn service(&mut self) {
-        let seen = self.world.events().values().next().cloned();
-        let fact = match (self.dice.roll(5), seen) {
-            (3, _) => Fact::ClockStepped(ClockStepped { from: self.now(), to: Timestamp::EPOCH }),
-            (0, Some(seen)) => {
-                let second = BodyDigest::from_bytes(self.dice.bytes());
-                Fact::EventConflicted(EventConflicted { event: seen.key, first: seen.body, second })
-            }
-            (1, _) => {
-                let r#type = "tallyd.credential.revoke.v1".parse().unwrap();
-                Fact::EventRefused(EventRefused { event: self.event(), r#type })
-            }
-            (2, _) => {
-                let old = self.open_epoch();
-                self.add(Subject::Service {}, Fact::EpochOpened(Epoch { epoch: old + 1 }));
-                Fact::EpochDestroyed(Epoch { epoch: old })
-            }
-            _ => {
-                Fact::ServiceStarted(ServiceStarted { software: "tallyd 0.1.0".to_owned(), four_eyes: BTreeSet::new() })
-            }
-        };
-        self.add(Subject::Service {}, fact);
     }
 
     fn approval(&self, environment: Environment) -> ApprovalAccepted {

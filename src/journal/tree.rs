@@ -70,6 +70,33 @@ impl NodeHash {
     }
 }
 
+impl std::str::FromStr for RootHash {
+    type Err = NotARoot;
+
+    fn from_str(text: &str) -> Result<Self, NotARoot> {
+        let bytes = BASE64.decode(text.as_bytes()).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(NotARoot)
+    }
+}
+
+impl serde::Serialize for RootHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RootHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text is not a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the root is not 32 bytes in base64")]
+pub struct NotARoot;
+
 /// A tree of one leaf is that leaf.
 impl From<LeafHash> for NodeHash {
     fn from(leaf: LeafHash) -> Self {
@@ -105,6 +132,20 @@ impl Frontier {
     /// How many leaves the tree has.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The full subtrees that the tree consists of, left to right, each with the run of leaves below it.
+    pub fn peaks(&self) -> impl Iterator<Item = (std::ops::Range<u64>, NodeHash)> {
+        let mut start = 0;
+        let mut left = self.size;
+        self.peaks.iter().map(move |peak| {
+            // One for each power of two in the size, the largest first.
+            let width = 1 << left.ilog2();
+            left -= width;
+            let run = start..start + width;
+            start = run.end;
+            (run, *peak)
+        })
     }
 
     /// Adds the next leaf.

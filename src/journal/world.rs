@@ -247,7 +247,11 @@ impl World {
             Fact::EpochDestroyed(data) if !self.epochs.contains_key(&data.epoch) => {
                 Err("an epoch is destroyed that was never opened")
             }
+            Fact::JournalRecovered(data) if data.had > entry.seq => {
+                Err("a journal is recovered that had more entries than it has")
+            }
             Fact::JournalOpened(_)
+            | Fact::JournalRecovered(_)
             | Fact::ServiceStarted(_)
             | Fact::ClockStepped(_)
             | Fact::EventRefused(_)

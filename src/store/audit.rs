@@ -19,6 +19,17 @@ pub struct Expected<'a> {
     /// The key of the hashes that stand in the journal for personal data. Without it addresses, sole traders' numbers and
     /// networks are not compared.
     pub pseudonyms: Option<&'a Pseudonyms>,
+    /// Whether the sealed shares are there.
+    pub shares: Shares,
+}
+
+/// Whether the tables hold the sealed shares of what is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shares {
+    /// They do, as the daemon's own must.
+    Kept,
+    /// They do, or they hold none at all: a backup leaves them out.
+    MayBeLeftOut,
 }
 
 /// The first row that is not what the journal adds up to.

@@ -17,6 +17,9 @@ use crate::platform::files::{self, FileRefused};
 /// The name of the file in the state directory.
 const NAME: &str = "fence";
 
+/// The name of the one that stands aside during a recovery.
+const ASIDE: &str = "fence.recovered";
+
 /// The fixed length of the text. Far below one disk sector (512 bytes), so that it is overwritten as a whole.
 const LENGTH: usize = "tallyd fence v1\ninstance \nsize \ncrc32 \n".len() + 32 + 20 + 8;
 
@@ -38,6 +41,11 @@ pub struct Fenced {
 }
 
 impl Fenced {
+    /// Entries that were there at least.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Holds the number of entries in the database against it.
     pub fn admits(self, database: u64) -> Result<(), FenceError> {
         if database < self.size {
@@ -51,7 +59,9 @@ fn read(state: &Path, options: &mut OpenOptions) -> Result<(File, Fenced), Fence
     let path = state.join(NAME);
     let failed = |tried, cause| FenceError::System { path: state.join(NAME), tried, cause };
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = options.custom_flags(flags).open(&path).map_err(|cause| failed("open it", cause))?;
+    let file = options.custom_flags(flags).open(&path).map_err(|cause| {
+        if cause.kind() == io::ErrorKind::NotFound { FenceError::Missing(path.clone()) } else { failed("open it", cause) }
+    })?;
     let mut found = Vec::with_capacity(LENGTH + 1);
     let limit = u64::try_from(LENGTH + 1).unwrap_or(u64::MAX);
     (&file).take(limit).read_to_end(&mut found).map_err(|cause| failed("read it", cause))?;
@@ -61,8 +71,8 @@ fn read(state: &Path, options: &mut OpenOptions) -> Result<(File, Fenced), Fence
     }
 }
 
-/// The fence and the database do not belong together, or the fence cannot be read. The first two are a quarantine:
-/// the daemon does not start (exit code 4) until an operator has found out which state is the true one.
+/// The fence and the database do not belong together, or the fence cannot be read. Except for the last two it is a
+/// quarantine: the daemon does not start (exit code 4) until an operator has found out which state is the true one.
 #[derive(Debug, thiserror::Error)]
 pub enum FenceError {
     /// The database has fewer entries than it once had: it was rolled back.
@@ -87,6 +97,9 @@ pub enum FenceError {
         /// The fence's journal.
         fence: Instance,
     },
+    /// There is none: a backup holds none, so a database that was put back from one is seen by that.
+    #[error("there is no fence {}: the database was put back from a backup, or the fence was removed", .0.display())]
+    Missing(PathBuf),
     /// It was changed by something else than this program.
     #[error("the fence {} is damaged", .0.display())]
     Damaged(PathBuf),
@@ -109,7 +122,7 @@ impl FenceError {
     /// Whether state that cannot be trusted is the reason, rather than a file that cannot be used.
     pub fn is_quarantine(&self) -> bool {
         match self {
-            Self::RolledBack { .. } | Self::OtherJournal { .. } | Self::Damaged(_) => true,
+            Self::RolledBack { .. } | Self::OtherJournal { .. } | Self::Missing(_) | Self::Damaged(_) => true,
             Self::System { .. } | Self::Refused(_) => false,
         }
     }
@@ -117,8 +130,9 @@ impl FenceError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::RolledBack { .. } | Self::OtherJournal { .. } | Self::Damaged(_) => {
-                "put the newest state back, or compare with a checkpoint that left this machine before anything is issued again".to_owned()
+            Self::RolledBack { .. } | Self::OtherJournal { .. } | Self::Missing(_) | Self::Damaged(_) => {
+                "put the newest state back; when it is gone for good, tallyd recover --dry-run says what going on without it means"
+                    .to_owned()
             }
             Self::System { .. } => "see that the state directory is complete and belongs to the user of the service".to_owned(),
             Self::Refused(refused) => refused.hint(),
@@ -141,6 +155,23 @@ impl Fence {
         let path = fenced.path.clone();
         fenced.admits(size)?;
         Ok(Self { path, file, instance, synced: true })
+    }
+
+    /// Makes a fence that stands aside until [`Fence::take_its_place`], for a recovery: until that has been carried to its
+    /// end, the next start meets the old one.
+    pub fn begin_again(state: &Path, instance: Instance, size: u64) -> Result<Self, FenceError> {
+        let path = state.join(ASIDE);
+        files::replace(&path, &text(instance, size))?;
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.map_err(|cause| FenceError::System { path: path.clone(), tried: "open it", cause })?;
+        Ok(Self { path, file, instance, synced: true })
+    }
+
+    /// Puts the fence that stands aside into the place of the old one, for good.
+    pub fn take_its_place(state: &Path) -> Result<(), FenceError> {
+        let (aside, path) = (state.join(ASIDE), state.join(NAME));
+        let renamed = std::fs::rename(aside, &path).and_then(|()| File::open(state)?.sync_all());
+        renamed.map_err(|cause| FenceError::System { path, tried: "put it in its place", cause })
     }
 
     /// What the file says, for somebody who only looks: before the database, which may grow meanwhile.
@@ -219,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn a_fence_that_stands_aside_counts_from_when_it_took_its_place() {
+        let scratch = fenced("fence-aside", 9);
+        let mut aside = Fence::begin_again(scratch.path(), ONE, 5).unwrap();
+        aside.write(6).unwrap();
+        aside.sync().unwrap();
+        drop(aside);
+        // As after a crash in between: the old one still stands.
+        assert!(matches!(Fence::open(scratch.path(), ONE, 6), Err(FenceError::RolledBack { fence: 9, .. })));
+        drop(Fence::begin_again(scratch.path(), ONE, 6).unwrap());
+        Fence::take_its_place(scratch.path()).unwrap();
+        Fence::open(scratch.path(), ONE, 6).unwrap();
+        assert!(Fence::open(scratch.path(), ONE, 5).is_err());
+    }
+
+    #[test]
     fn the_fence_of_another_journal_a_damaged_one_and_a_missing_one_are_refused() {
         let scratch = fenced("fence-other", 7);
         let other = Instance::from_bytes([2; 16]);
@@ -235,7 +281,7 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         let error = Fence::open(scratch.path(), ONE, 7).unwrap_err();
-        assert!(!error.is_quarantine() && matches!(error, FenceError::System { .. }));
+        assert!(error.is_quarantine() && matches!(error, FenceError::Missing(_)));
         assert!(!path.exists());
     }
 }

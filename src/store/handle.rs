@@ -112,10 +112,35 @@ impl Store {
         Self::start(backend, reading, state, key, clock, on_fatal)
     }
 
+    /// The same past the fence, for a recovery: a new one stands aside, and takes the old one's place when the caller has
+    /// carried the recovery to its end and stopped the store ([`Fence::take_its_place`]).
+    pub fn open_past_the_fence(
+        state: &Path,
+        key: SigningKey,
+        clock: Arc<dyn Clock>,
+        on_fatal: OnFatal,
+    ) -> Result<Self, StartError> {
+        let (backend, reading) = sqlite::open(state)?;
+        let fence = |head: &Head| Fence::begin_again(state, head.instance, head.tree.size());
+        Self::start_with(backend, reading, fence, key, clock, on_fatal)
+    }
+
     pub(super) fn start(
-        mut backend: impl Backend,
+        backend: impl Backend,
         reading: impl Reading,
         state: &Path,
+        key: SigningKey,
+        clock: Arc<dyn Clock>,
+        on_fatal: OnFatal,
+    ) -> Result<Self, StartError> {
+        let fence = |head: &Head| Fence::open(state, head.instance, head.tree.size());
+        Self::start_with(backend, reading, fence, key, clock, on_fatal)
+    }
+
+    fn start_with(
+        mut backend: impl Backend,
+        reading: impl Reading,
+        fence: impl FnOnce(&Head) -> Result<Fence, FenceError>,
         key: SigningKey,
         clock: Arc<dyn Clock>,
         on_fatal: OnFatal,
@@ -124,7 +149,7 @@ impl Store {
         let holders = backend.holders();
         backend.roll_back();
         check_head(&head, &key)?;
-        let fence = Fence::open(state, head.instance, head.tree.size())?;
+        let fence = fence(&head)?;
         let index = Arc::new(VerifyIndex::new(holders?));
         let (commands, queue) = mpsc::sync_channel(writer::QUEUE_MAX);
         let (questions, asked) = mpsc::sync_channel(reader::QUEUE_MAX);

@@ -98,6 +98,32 @@ impl Sealer {
         made.map_err(|cause| SealError::Directory { path, cause })
     }
 
+    /// Destroys every epoch that there is and opens this one alone, which the caller has recorded. For a recovery: nothing
+    /// is in flight any more, and a number that the lost entries gave out is not used again.
+    pub fn begin_again(
+        state: &Path,
+        number: u32,
+        now: Timestamp,
+        random: &dyn Randomness,
+    ) -> Result<(), SealError> {
+        let directory = state.join(DIRECTORY);
+        if !directory.exists() {
+            Self::create(state)?;
+        }
+        for old in numbers_in(&directory)? {
+            files::erase(&file_of(&directory, old))?;
+        }
+        let mut salt = Zeroizing::new([0; SALT_LENGTH]);
+        random.fill(salt.as_mut_slice())?;
+        Ok(files::write_new(&file_of(&directory, number), salt_text(number, now, &salt).as_bytes())?)
+    }
+
+    /// The highest number of an epoch that there is a file of, whatever it holds.
+    pub fn highest(state: &Path) -> Result<Option<u32>, SealError> {
+        let directory = state.join(DIRECTORY);
+        if !directory.exists() { Ok(None) } else { Ok(numbers_in(&directory)?.into_iter().max()) }
+    }
+
     /// Reads the epochs that exist. Creates nothing; the removal of an epoch that a crash interrupted is finished.
     pub fn open(state: &Path, key: SecretBox<[u8; 32]>) -> Result<Self, SealError> {
         let directory = state.join(DIRECTORY);

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::audit::{Difference, Expected, Stored};
+use super::audit::{Difference, Expected, Shares, Stored};
 use super::queries::{Queries, ReadError};
 use crate::domain::pseudonym::Pseudonyms;
 use crate::journal::verify::{BadEntry, Examined, Fault, Verified, Verifier};
@@ -45,12 +45,32 @@ pub fn verify(
     pseudonyms: Option<&Pseudonyms>,
     reached: &mut dyn FnMut(u64),
 ) -> Result<Result<Verified, Finding>, ReadError> {
+    verify_with(queries, verifier, pseudonyms, Shares::Kept, reached)
+}
+
+/// The same of a backup, or of a database that may have been put back from one.
+pub fn verify_backup(
+    queries: &mut dyn Queries,
+    verifier: Verifier,
+    pseudonyms: Option<&Pseudonyms>,
+    reached: &mut dyn FnMut(u64),
+) -> Result<Result<Verified, Finding>, ReadError> {
+    verify_with(queries, verifier, pseudonyms, Shares::MayBeLeftOut, reached)
+}
+
+fn verify_with(
+    queries: &mut dyn Queries,
+    verifier: Verifier,
+    pseudonyms: Option<&Pseudonyms>,
+    shares: Shares,
+    reached: &mut dyn FnMut(u64),
+) -> Result<Result<Verified, Finding>, ReadError> {
     let note = queries.checkpoint()?;
     let verified = match entries(queries, verifier, reached)?.and_then(|verifier| verifier.finish(&note)) {
         Ok(verified) => verified,
         Err(fault) => return Ok(Err(Finding::Journal(fault))),
     };
-    let expected = Expected { world: &verified.world, tree: &verified.tree, pseudonyms };
+    let expected = Expected { world: &verified.world, tree: &verified.tree, pseudonyms, shares };
     Ok(match queries.first_difference(expected)? {
         Some(difference) => Err(Finding::Tables(difference)),
         None => Ok(verified),

@@ -265,7 +265,7 @@ why!(SvWhy, "why.sv.txt");
 why!(EnWhy, "why.en.txt");
 
 /// What the script may be refused with; the last one stands for all others.
-const CODES: [&str; 24] = [
+const CODES: [&str; 25] = [
     "not-found",
     "superseded",
     "revoked",
@@ -275,6 +275,7 @@ const CODES: [&str; 24] = [
     "bounced",
     "proofs-spent",
     "mail-failed",
+    "state-lost",
     "share-lost",
     "fetches-spent",
     "confirmed",

@@ -12,7 +12,7 @@ use crate::domain::digest::{BodyDigest, Fingerprint, Pseudonym, SpkiPin};
 use crate::domain::event::EventType;
 use crate::domain::ids::{
     AgreementId, ApiName, ApplicationId, CampaignId, ClientId, ContactId, Environment, EventKey, EventPart, Label,
-    MessageId, NoticeId,
+    MessageId, NoticeId, PeerName,
 };
 use crate::domain::issuance::{CancelCause, FailCause, Replacement};
 use crate::domain::mail_status::MailStatus;
@@ -21,6 +21,7 @@ use crate::domain::notice::NoticeKind;
 use crate::domain::organisation::Party;
 use crate::domain::request::{Governed, RequestId};
 use crate::domain::time::Timestamp;
+use crate::journal::tree::RootHash;
 
 /// Defines the data of one kind.
 macro_rules! data {
@@ -47,6 +48,30 @@ data!(
         origin: String,
         /// The software that began it, as `tallyd 0.1.0`.
         software: String,
+    }
+);
+data!(
+    /// What was given up when the journal went on from an older state.
+    JournalRecovered {
+        /// Why, in the words of whoever decided it.
+        reason: Name,
+        /// The agency's case, where one was given.
+        case: Option<EventPart>,
+        /// Entries that were there when it began.
+        had: u64,
+        /// What vouched for more, or for something else.
+        lost: Vec<GivenUp>,
+    }
+);
+data!(
+    /// A state of the journal that something vouched for and that is not continued.
+    GivenUp {
+        /// What vouched for it: an anchor by its name, or `fence`.
+        held_by: PeerName,
+        /// How many entries there were.
+        size: u64,
+        /// The root over them, where it is known.
+        root: Option<RootHash>,
     }
 );
 data!(

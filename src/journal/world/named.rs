@@ -15,6 +15,7 @@ pub(super) fn event_of(fact: &Fact) -> Option<&EventKey> {
         Fact::AgreementEnded(data) => Some(&data.event),
         Fact::ReissueOrdered(data) | Fact::RevocationOrdered(data) => data.event.as_ref().map(|event| &event.event),
         Fact::JournalOpened(_)
+        | Fact::JournalRecovered(_)
         | Fact::ServiceStarted(_)
         | Fact::ClockStepped(_)
         | Fact::AgreementFollowed(_)
