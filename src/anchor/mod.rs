@@ -4,8 +4,8 @@
 //! by others can. An anchor is such a place. This room knows checkpoints and how anchors are spoken to; what a decision is
 //! and who serves whom it does not know.
 
-pub mod file;
 pub mod figures;
+pub mod file;
 pub mod rounds;
 pub mod standing;
 pub mod touched;

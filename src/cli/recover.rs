@@ -56,7 +56,9 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     let decision = Decision { actor: Actor::Operator { uid, account }, reason, case: args.case.clone() };
     let loss = at_rest.go_on(decision)?;
     show(&loss, true, output);
-    output.say("The journal goes on, and says so (journal.recovered). Start the service, and look at each of these: tallyd");
+    output.say(
+        "The journal goes on, and says so (journal.recovered). Start the service, and look at each of these: tallyd",
+    );
     output.say("show tells its timeline as far as it is known; reissue and revoke are yours to decide.");
     Ok(Exit::Done)
 }
@@ -69,7 +71,8 @@ fn show(loss: &Loss, done: bool, output: &mut Output) {
 }
 
 fn for_people(loss: &Loss, done: bool, output: &mut Output) {
-    let missing = loss.fence.iter().map(ToString::to_string).chain(loss.asked.contradict.iter().map(Contradiction::to_string));
+    let missing =
+        loss.fence.iter().map(ToString::to_string).chain(loss.asked.contradict.iter().map(Contradiction::to_string));
     missing.for_each(|cause| output.say(cause));
     for (anchor, cause, hint) in &loss.asked.silent {
         output.say(format_args!("anchor {anchor} could not be asked: {cause}\nhint: {hint}"));
@@ -95,9 +98,10 @@ fn as_json(loss: &Loss, done: bool) -> Value {
     let deliveries = touched.deliveries.iter().map(|(application, reference)| {
         json!({ "application_id": application.as_str(), "reference": reference.to_string() })
     });
-    let verifying = touched.verifying.iter().map(|(application, version)| {
-        json!({ "application_id": application.as_str(), "version": version })
-    });
+    let verifying = touched
+        .verifying
+        .iter()
+        .map(|(application, version)| json!({ "application_id": application.as_str(), "version": version }));
     json!({
         "recovered": done,
         "had": loss.had,

@@ -44,7 +44,8 @@ pub struct LogAnchor {
 
 impl Anchors {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let every = section.or("every", Duration::from_mins(1), time(Duration::from_secs(1)..=Duration::from_hours(24)));
+        let every =
+            section.or("every", Duration::from_mins(1), time(Duration::from_secs(1)..=Duration::from_hours(24)));
         let entries = section.or("entries", 1_000, number(1..=1_000_000));
         let files = section.sections("file", |file| {
             let (name, path) = (file.required("name", text), file.required("path", path));

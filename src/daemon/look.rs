@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::accounts::{Admitted, operators_and_mail_systems};
 use super::doors::{material, tls_listeners};
-use super::{anchors, eyes, quarantine};
 use super::keys::Keys;
 use super::refused::Refused;
 use super::serve::{letterhead, relay};
+use super::{anchors, eyes, quarantine};
 use crate::config::Config;
 use crate::domain::ids::PeerName;
 use crate::domain::time::Timestamp;

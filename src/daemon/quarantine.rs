@@ -46,9 +46,10 @@ fn said_by_anchors(config: &Config) -> Vec<String> {
 
 fn refusal(config: &Config, mut causes: Vec<String>) -> Refused {
     let directory = &config.state.directory;
-    match Archive::open(directory).map_err(|error| error.to_string()).and_then(|mut archive| {
-        archive.ask(Touched::gather).map_err(|error| error.to_string())
-    }) {
+    match Archive::open(directory)
+        .map_err(|error| error.to_string())
+        .and_then(|mut archive| archive.ask(Touched::gather).map_err(|error| error.to_string()))
+    {
         Ok(touched) => causes.push(told(&touched)),
         Err(error) => causes.push(format!("what that touches cannot be read: {error}")),
     }
@@ -64,9 +65,11 @@ fn refusal(config: &Config, mut causes: Vec<String>) -> Refused {
 /// What is touched, in three lines.
 fn told(touched: &Touched) -> String {
     let Touched { deliveries, orders, verifying } = touched;
-    let deliveries: Vec<_> = deliveries.iter().map(|(application, reference)| format!("{application} {reference}")).collect();
+    let deliveries: Vec<_> =
+        deliveries.iter().map(|(application, reference)| format!("{application} {reference}")).collect();
     let orders: Vec<_> = orders.iter().map(ToString::to_string).collect();
-    let verifying: Vec<_> = verifying.iter().map(|(application, version)| format!("{application} v{version}")).collect();
+    let verifying: Vec<_> =
+        verifying.iter().map(|(application, version)| format!("{application} v{version}")).collect();
     let mut text = "what may have happened in it to what is here:".to_owned();
     for (what, of) in [
         ("deliveries on their way, which may have been picked up or taken back", deliveries),

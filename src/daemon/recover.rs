@@ -109,7 +109,12 @@ impl AtRest {
         let loss = Loss { had, fence, asked, touched };
         if loss.fence.is_none() && loss.asked.contradict.is_empty() {
             let cause = "neither the fence nor an anchor that could be asked knows of more than is here";
-            return Err(Refused::failed("recover", directory.display(), cause, "start the service: systemctl start tallyd"));
+            return Err(Refused::failed(
+                "recover",
+                directory.display(),
+                cause,
+                "start the service: systemctl start tallyd",
+            ));
         }
         Ok(Self { lock, keys, world: verified.world, loss })
     }
@@ -122,7 +127,8 @@ impl AtRest {
     /// Gives it up, on record. When this returns, a daemon can be started.
     pub fn go_on(self, decision: Decision) -> Result<Loss, Refused> {
         let Self { lock, keys, world, loss } = self;
-        let no_random = |error| Refused::failed("draw random bytes", "", error, "see that the kernel's generator works");
+        let no_random =
+            |error| Refused::failed("draw random bytes", "", error, "see that the kernel's generator works");
         let random = SystemRandomness::probe().map_err(no_random)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Store::open_past_the_fence(lock.path(), keys.journal, Arc::clone(&clock), Arc::new(|_| {}))?;
@@ -157,12 +163,19 @@ fn write(
     note(Fact::EpochOpened(Epoch { epoch }))?;
     Sealer::begin_again(state, epoch, clock.now(), random)?;
     let lost = given_up(loss);
-    note(Fact::JournalRecovered(JournalRecovered { reason: decision.reason.clone(), case: decision.case, had: loss.had, lost }))
+    note(Fact::JournalRecovered(JournalRecovered {
+        reason: decision.reason.clone(),
+        case: decision.case,
+        had: loss.had,
+        lost,
+    }))
 }
 
 fn given_up(loss: &Loss) -> Vec<GivenUp> {
     let by_fence = match (&loss.fence, "fence".parse::<PeerName>()) {
-        (Some(FenceError::RolledBack { fence, .. }), Ok(held_by)) => Some(GivenUp { held_by, size: *fence, root: None }),
+        (Some(FenceError::RolledBack { fence, .. }), Ok(held_by)) => {
+            Some(GivenUp { held_by, size: *fence, root: None })
+        }
         (Some(_) | None, _) => None,
     };
     by_fence.into_iter().chain(loss.asked.contradict.iter().map(Contradiction::given_up)).collect()

@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::doors::{Doors, TlsDoors};
-use super::{anchors, eyes, quarantine};
 use super::refused::Refused;
 use super::state::{OpenState, abandon_undelivered};
 use super::tend::{self, StateFigures};
+use super::{anchors, eyes, quarantine};
+use crate::anchor;
 use crate::anchor::figures::AnchorFigures;
 use crate::anchor::rounds::Rounds;
 use crate::anchor::standing::Contradiction;
-use crate::anchor;
 use crate::config::{Config, Security};
 use crate::domain::credential::AbandonCause;
 use crate::domain::name::Name;

@@ -40,9 +40,7 @@ impl Command for GiveUpLost {
             facts.push((Subject::of_credential(client, credential), Fact::CredentialAbandoned(abandoned)));
         }
         match client.issuance.state {
-            IssuanceState::Queued { .. }
-            | IssuanceState::Delivering { .. }
-            | IssuanceState::AwaitingPickup { .. } => {
+            IssuanceState::Queued { .. } | IssuanceState::Delivering { .. } | IssuanceState::AwaitingPickup { .. } => {
                 let failed = IssuanceFailed { cause: FailCause::StateLost };
                 facts.push((Subject::of_order(client), Fact::IssuanceFailed(failed)));
             }

@@ -6,7 +6,7 @@ mod contacts;
 pub(crate) mod request;
 mod service;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::actor::Actor;
 use super::entry::Entry;

@@ -60,7 +60,11 @@ fn read(state: &Path, options: &mut OpenOptions) -> Result<(File, Fenced), Fence
     let failed = |tried, cause| FenceError::System { path: state.join(NAME), tried, cause };
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = options.custom_flags(flags).open(&path).map_err(|cause| {
-        if cause.kind() == io::ErrorKind::NotFound { FenceError::Missing(path.clone()) } else { failed("open it", cause) }
+        if cause.kind() == io::ErrorKind::NotFound {
+            FenceError::Missing(path.clone())
+        } else {
+            failed("open it", cause)
+        }
     })?;
     let mut found = Vec::with_capacity(LENGTH + 1);
     let limit = u64::try_from(LENGTH + 1).unwrap_or(u64::MAX);

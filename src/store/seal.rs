@@ -100,12 +100,7 @@ impl Sealer {
 
     /// Destroys every epoch that there is and opens this one alone, which the caller has recorded. For a recovery: nothing
     /// is in flight any more, and a number that the lost entries gave out is not used again.
-    pub fn begin_again(
-        state: &Path,
-        number: u32,
-        now: Timestamp,
-        random: &dyn Randomness,
-    ) -> Result<(), SealError> {
+    pub fn begin_again(state: &Path, number: u32, now: Timestamp, random: &dyn Randomness) -> Result<(), SealError> {
         let directory = state.join(DIRECTORY);
         if !directory.exists() {
             Self::create(state)?;

@@ -177,6 +177,19 @@ impl Harness {
         }
     }
 
+    /// Waits until the daemon has ended by itself, and gives its exit code.
+    pub(crate) fn until_ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.daemon.as_mut().expect("the daemon runs").ended() {
+                self.daemon = None;
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the daemon has not ended after {SOON:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The daemon's process.
     pub(crate) fn pid(&self) -> u32 {
         self.daemon.as_ref().expect("the daemon runs").pid()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod agreements;
+mod anchors;
 mod architecture;
 mod bad_input;
 mod campaign;
