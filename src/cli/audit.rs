@@ -4,8 +4,8 @@ mod checkpoint;
 mod export;
 mod prove;
 mod show;
-mod trust;
-mod verify;
+pub(super) mod trust;
+pub(super) mod verify;
 
 use std::path::{Path, PathBuf};
 

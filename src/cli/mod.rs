@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod approve;
 pub mod audit;
+pub mod backup;
 pub mod bounce;
 pub mod campaigns;
 pub mod certs;
@@ -71,6 +72,8 @@ enum Command {
     Admit(admit::Args),
     /// Run the daemon.
     Serve(serve::Args),
+    /// Copy the database while the daemon runs, without any share, and verify the copy.
+    Backup(backup::Args),
     /// Go on from an older state when the newer one is gone for good, on record.
     Recover(recover::Args),
     /// List clients and how their orders are going.
@@ -138,6 +141,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(args, &cli.config, &mut output),
         Command::Admit(args) => admit::run(args, &cli.config, &mut output),
         Command::Serve(args) => serve::run(args, &cli.config),
+        Command::Backup(args) => backup::run(args, &cli.config, &mut output),
         Command::Recover(args) => recover::run(args, &cli.config, &mut output),
         Command::List(args) => list::run(args, &cli.config, &mut output),
         Command::Show(args) => show::run(args, &cli.config, &mut output),

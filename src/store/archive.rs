@@ -18,6 +18,17 @@ impl Archive {
         Ok(Self(Box::new(sqlite::open_reading(state)?)))
     }
 
+    /// Opens a copy of the database, in a file of its own.
+    pub fn open_copy(file: &Path) -> Result<Self, OpenError> {
+        Ok(Self(Box::new(sqlite::open_copy(file)?)))
+    }
+
+    /// Copies the database of a state directory, without any share, into an empty file that is there, beside whoever writes to
+    /// it. `reached` is told how many entries were copied.
+    pub fn copy(state: &Path, to: &Path, reached: &mut dyn FnMut(u64)) -> Result<(), OpenError> {
+        sqlite::copy(state, to, reached)
+    }
+
     /// Asks on one consistent view.
     pub fn ask<T>(&mut self, question: impl FnOnce(&mut dyn Queries) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let mut question = Some(question);

@@ -28,7 +28,7 @@ fn agency(anchors: impl FnOnce(&Path) -> String) -> (Harness, VerifyingKey) {
 }
 
 /// One whose checkpoints go to a file.
-fn with_a_file() -> (Harness, VerifyingKey, PathBuf) {
+pub(crate) fn with_a_file() -> (Harness, VerifyingKey, PathBuf) {
     let mut file = PathBuf::new();
     let (harness, key) = agency(|outside| {
         file = outside.join("checkpoints");
@@ -45,7 +45,7 @@ fn newest(file: &Path, key: &VerifyingKey) -> Option<u64> {
 }
 
 /// Waits until the file holds a checkpoint of everything that is on record.
-fn until_anchored(harness: &Harness, file: &Path, key: &VerifyingKey) {
+pub(crate) fn until_anchored(harness: &Harness, file: &Path, key: &VerifyingKey) {
     harness
         .until("checkpoint of everything", || (newest(file, key) == Some(harness.journal_size() as u64)).then_some(()));
 }

@@ -5,6 +5,7 @@
 mod agreements;
 mod anchors;
 mod architecture;
+mod backup;
 mod bad_input;
 mod campaign;
 mod cli;

@@ -11,7 +11,7 @@ use crate::journal::key::VerifyingKey;
 
 /// With which key, of which journal.
 #[derive(Debug, clap::Args)]
-pub(super) struct Trust {
+pub(in crate::cli) struct Trust {
     /// The journal's public key (C2SP verifier key), as tallyd init printed it
     /// [default: from the signing key that the configuration names].
     #[arg(long, value_name = "KEY")]
@@ -22,15 +22,15 @@ pub(super) struct Trust {
 }
 
 /// What was named.
-pub(super) struct Trusted {
-    pub(super) state: PathBuf,
-    pub(super) key: VerifyingKey,
+pub(in crate::cli) struct Trusted {
+    pub(in crate::cli) state: PathBuf,
+    pub(in crate::cli) key: VerifyingKey,
     /// Whoever has the configuration's keys can compare addresses as well.
-    pub(super) pseudonyms: Option<Pseudonyms>,
+    pub(in crate::cli) pseudonyms: Option<Pseudonyms>,
 }
 
 impl Trust {
-    pub(super) fn read(&self, config: &Path) -> Result<Trusted, Failure> {
+    pub(in crate::cli) fn read(&self, config: &Path) -> Result<Trusted, Failure> {
         let (key, pseudonyms) = match &self.key {
             Some(text) => (public_key(text)?, None),
             None => own_keys(config)?,

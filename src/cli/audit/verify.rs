@@ -100,7 +100,7 @@ pub(super) fn unreadable(state: &Path, error: &ReadError) -> Failure {
     Failure::new("read the journal in", state.display(), error).hint(hint).exit(Exit::NotVerified)
 }
 
-pub(super) fn failure(state: &Path, found: &Finding) -> Failure {
+pub(in crate::cli) fn failure(state: &Path, found: &Finding) -> Failure {
     const KEEP: &str = "stop the daemon, keep the files as they are, and compare them with the newest backup";
     let (hint, exit) = match found {
         Finding::Journal(Fault::CannotVerify(_)) => {

@@ -174,18 +174,30 @@ pub(in crate::store) fn open(state: &Path) -> Result<(SqliteWriter, Reader), Ope
 
 /// Opens the database in the state directory for reading only, beside whoever writes to it. Root may look at anybody's.
 pub(in crate::store) fn open_reading(state: &Path) -> Result<Reader, OpenError> {
-    let path = state.join(NAME);
-    let reading = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(Reader::new(connect_reading(state)?))
+}
+
+/// Opens a copy that lies in a file of its own, for reading only.
+pub(in crate::store) fn open_copy(file: &Path) -> Result<Reader, OpenError> {
+    Ok(Reader::new(reading_at(file)?))
+}
+
+pub(super) fn connect_reading(state: &Path) -> Result<Connection, OpenError> {
+    reading_at(&state.join(NAME))
+}
+
+fn reading_at(path: &Path) -> Result<Connection, OpenError> {
+    let reading = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let found: i32 = reading.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if found != APPLICATION_ID {
         return Err(OpenError::Foreign { found });
     }
     configure(&reading)?;
     schema::refuse_unknown(&reading)?;
-    Ok(Reader::new(reading))
+    Ok(reading)
 }
 
-fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, OpenError> {
     // Neither CREATE nor URI: a missing file stays missing, and a strange name is only a name.
     let sql = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     sql.busy_timeout(BUSY)?;

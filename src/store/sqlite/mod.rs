@@ -7,6 +7,7 @@
 mod audit;
 mod campaigns;
 mod connection;
+mod copy;
 mod fault;
 mod load;
 mod queries;
@@ -17,6 +18,7 @@ mod schema;
 mod write;
 
 pub use connection::OpenError;
-pub(in crate::store) use connection::{create, open, open_reading};
+pub(in crate::store) use connection::{create, open, open_copy, open_reading};
+pub(in crate::store) use copy::copy;
 #[cfg(test)]
 pub(in crate::store) use {queries::Reader, write::SqliteWriter};
