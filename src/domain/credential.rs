@@ -89,6 +89,18 @@ pub enum CredentialState {
 }
 
 impl Credential {
+    /// Why it is no more, if it was active and is no more.
+    pub fn end_cause(&self) -> Option<EndCause> {
+        match self.state {
+            CredentialState::Ended { cause, .. } => Some(cause),
+            CredentialState::Generated
+            | CredentialState::Mailed
+            | CredentialState::Active { .. }
+            | CredentialState::Retiring { .. }
+            | CredentialState::Abandoned { .. } => None,
+        }
+    }
+
     /// When half of the time that it can be picked up in is over.
     pub fn window_half(&self) -> Timestamp {
         self.generated.after(self.window_ends.since(self.generated) / 2)

@@ -22,6 +22,7 @@ pub mod name;
 pub mod notice;
 pub mod organisation;
 pub mod policy;
+pub mod programs;
 pub mod pseudonym;
 pub mod random;
 pub mod reference;

@@ -15,7 +15,7 @@ use super::request_time::SettleReport;
 use super::retry::Setback;
 use super::settle::{Outcome, Settle};
 use crate::domain::contact::{EmailAddress, Language};
-use crate::domain::credential::AbandonCause;
+use crate::domain::credential::{AbandonCause, Credential};
 use crate::domain::ids::{ApplicationId, ContactId, Environment, IssuanceId, NoticeId};
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::domain::request::{News, Request, RequestId, RequestState};
@@ -174,8 +174,7 @@ impl Courier {
             }
             Addressee::Operators => self.letterhead.operators.clone()?,
         };
-        let of_notice =
-            |credential: &&crate::domain::credential::Credential| Some(credential.reference) == notice.reference;
+        let of_notice = |credential: &&Credential| Some(credential.reference) == notice.reference;
         let client = &addressee.client;
         let credential = client.credentials.values().find(of_notice);
         let end = credential.filter(|credential| client.active() == Some(*credential));
@@ -199,6 +198,8 @@ impl Courier {
             written: now,
             window_ends: credential.map_or(now, |credential| credential.window_ends),
             end,
+            ended: credential.and_then(Credential::end_cause),
+            pickup: self.letterhead.pickup.get(&client.environment).cloned(),
             agency: self.letterhead.agency.clone(),
         };
         mail.write().map_err(|error| tracing::error!(notice = %id, %error, "a notice could not be written")).ok()
@@ -395,6 +396,7 @@ impl Attempt<'_> {
             agency: letterhead.agency.clone(),
             shares: shares.release(recorded)?,
             replaces: client.issuance.replaces,
+            pinned: !client.pins.is_empty(),
         };
         let failed = |error| tracing::error!(issuance = %self.issuance, %error, "the mail could not be written");
         mail.write().map_err(failed).ok()

@@ -10,6 +10,7 @@ use lettre::message::{Body, Mailbox, Message, MultiPart, MultiPartKind, SinglePa
 use zeroize::Zeroizing;
 
 use super::header::{phrase, unstructured};
+use super::plain::folded;
 use crate::domain::contact::EmailAddress;
 use crate::domain::name::Name;
 use crate::domain::time::Timestamp;
@@ -91,7 +92,7 @@ pub(super) fn finish(
     let parts = MultiPart::builder()
         .kind(MultiPartKind::Alternative)
         .boundary(boundary)
-        .singlepart(part(ContentType::TEXT_PLAIN, text)?)
+        .singlepart(part(ContentType::TEXT_PLAIN, folded(&text))?)
         .singlepart(part(ContentType::TEXT_HTML, html)?);
     let message = Message::builder()
         .raw_header(from_header(agency))
@@ -131,4 +132,40 @@ fn from_header(agency: &Agency) -> HeaderValue {
 
 fn name(name: &'static str) -> HeaderName {
     HeaderName::new_from_ascii_str(name)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+
+    /// What a reader sees of HTML, without any white space.
+    fn words_of_html(html: &str) -> String {
+        let (_, body) = html.split_once("<body").unwrap();
+        let text = body.split('<').skip(1).map(|piece| piece.split_once('>').unwrap().1).collect::<String>();
+        let text = text.replace("&#60;", "<").replace("&#62;", ">").replace("&#34;", "\"").replace("&#39;", "'");
+        text.replace("&#38;", "&").split_whitespace().collect()
+    }
+
+    /// The same of plain text, without the lines below headings and the numbers of items.
+    fn words_of_text(text: &str) -> String {
+        let rule = |line: &&str| line.is_empty() || !line.bytes().all(|byte| byte == b'-');
+        let item = |line: &str| line.trim_start_matches(|character: char| character.is_ascii_digit()).to_owned();
+        let plain = |line: &str| item(line).strip_prefix(". ").map_or(line.to_owned(), str::to_owned);
+        text.lines().map(str::trim_end).filter(rule).map(plain).collect::<String>().split_whitespace().collect()
+    }
+
+    /// Text in lines that every program shows whole, and HTML that says the same, word for word, and fetches nothing.
+    pub(in crate::mail) fn assert_both_forms_are_alike(mail: &OutgoingMail) {
+        let message = MessageParser::default().parse(mail.bytes()).unwrap();
+        let (text, html) = (message.body_text(0).unwrap(), message.body_html(0).unwrap());
+        let long = text.lines().find(|line| line.chars().count() > 78);
+        assert_eq!(long, None, "{text}");
+        let (text, html) = (words_of_text(&text.replace('\r', "")), html.replace('\r', ""));
+        assert_eq!(text, words_of_html(&html));
+        for fetcher in ["<img", "src=", "<link", "url(", "<script", "<iframe", "@import", "http://", "<form"] {
+            assert!(!html.contains(fetcher), "{fetcher}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod header;
 mod message;
 mod notice;
 mod part_one;
+mod plain;
 mod reply;
 mod request;
 mod returned;

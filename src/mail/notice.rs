@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use super::message::{Agency, Envelope, MailNotWritten, OutgoingMail, finish};
-use super::part_one::{environment_en, environment_sv, render};
+use super::part_one::{PickupUrl, environment_en, environment_sv, render};
 use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::credential::EndCause;
 use crate::domain::ending::End;
@@ -44,6 +44,10 @@ pub struct NoticeMail {
     pub window_ends: Timestamp,
     /// When the active credential ends by itself, and why.
     pub end: Option<End>,
+    /// Why it has ended, when it has.
+    pub ended: Option<EndCause>,
+    /// Where part 2 is.
+    pub pickup: Option<PickupUrl>,
     /// Who writes.
     pub agency: Agency,
 }
@@ -128,6 +132,24 @@ struct View<'a> {
     apis: String,
 }
 
+impl View<'_> {
+    /// Where to look, and to go on, while there is something to do.
+    fn page(&self) -> Option<String> {
+        let open = match self.mail.kind {
+            NoticeKind::Delivered | NoticeKind::Collected | NoticeKind::Reminder => true,
+            NoticeKind::Activated
+            | NoticeKind::Ended
+            | NoticeKind::Ending
+            | NoticeKind::Granted
+            | NoticeKind::Bounced
+            | NoticeKind::ContactsChanged
+            | NoticeKind::ContactReplaced => false,
+        };
+        let (pickup, reference) = (self.mail.pickup.as_ref()?, self.mail.reference?);
+        open.then(|| pickup.delivery(&reference))
+    }
+}
+
 macro_rules! page {
     ($name:ident, $path:literal) => {
         #[derive(Template)]
@@ -147,6 +169,7 @@ page!(EnHtml, "notice.en.html");
 mod tests {
     use mail_parser::MessageParser;
 
+    use super::super::message::tests::assert_both_forms_are_alike;
     use super::*;
 
     fn about_a_delivery(kind: NoticeKind) -> bool {
@@ -168,6 +191,8 @@ mod tests {
             written: "2026-11-23T07:30:00.000Z".parse().unwrap(),
             window_ends: "2026-12-07T08:00:00.000Z".parse().unwrap(),
             end: Some(End { at: "2027-01-01T00:00:00.000Z".parse().unwrap(), cause }),
+            ended: Some(cause),
+            pickup: "https://hamta.myndigheten.example".parse().ok(),
             agency: Agency {
                 name: "Exempelmyndigheten".parse().unwrap(),
                 contact: "010-123 45 67".parse().unwrap(),
@@ -175,6 +200,7 @@ mod tests {
             },
         };
         let mail = notice.write().unwrap();
+        assert_both_forms_are_alike(&mail);
         let message = MessageParser::default().parse(mail.bytes()).unwrap();
         assert!(message.body_html(0).unwrap().contains(&format!("<html lang=\"{language}\">")));
         let (id, subject) = (message.message_id().unwrap(), message.subject().unwrap());
@@ -187,6 +213,15 @@ mod tests {
         let in_both = |kind| Language::ALL.iter().map(move |language| as_read(kind, *language, cause));
         let all = NoticeKind::ALL.iter().flat_map(|kind| in_both(*kind));
         insta::assert_snapshot!(all.collect::<Vec<_>>().join("\n==========\n"));
+    }
+
+    #[test]
+    fn every_cause_of_an_end_is_told_apart() {
+        for language in Language::ALL {
+            let said: BTreeSet<_> =
+                EndCause::ALL.iter().map(|cause| as_read(NoticeKind::Ended, *language, *cause)).collect();
+            assert_eq!(said.len(), EndCause::ALL.len());
+        }
     }
 
     #[test]

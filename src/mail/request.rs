@@ -117,6 +117,7 @@ page!(EnHtml, "request.en.html");
 mod tests {
     use mail_parser::MessageParser;
 
+    use super::super::message::tests::assert_both_forms_are_alike;
     use super::*;
 
     fn as_read(news: News, language: Language) -> String {
@@ -140,6 +141,7 @@ mod tests {
             },
         };
         let mail = mail.write().unwrap();
+        assert_both_forms_are_alike(&mail);
         let message = MessageParser::default().parse(mail.bytes()).unwrap();
         let html = message.body_html(0).unwrap();
         assert!(html.contains(&format!("<html lang=\"{language}\">")) && html.contains("K7QF-2M9D-0R4T-8WXZ"));

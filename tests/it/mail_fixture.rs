@@ -118,6 +118,7 @@ pub(crate) fn mail() -> OutgoingMail {
             ShareToken::from_text(SHARE.to_owned()),
         )],
         replaces: Replacement::First,
+        pinned: false,
     };
     part_one.write().unwrap()
 }

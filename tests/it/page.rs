@@ -62,6 +62,10 @@ fn whole_way(harness: &Harness, language: &'static str, words: [&str; 5]) -> (Ve
     assert_eq!(harness.entries("share.collected").len(), 0, "opening a page fetches nothing");
 
     assert_eq!(browser.text("#collect button"), fetch);
+    for button in [fetch, &browser.text("#confirm")] {
+        let quoted = |[open, close]: [char; 2]| part_one.text.contains(&format!("{open}{button}{close}"));
+        assert!(quoted(['"', '"']) || quoted(['”', '”']), "the mail names the button {button}: {}", part_one.text);
+    }
     browser.click("#collect button");
     browser.until_says("#collected", fetched);
     assert!(!leaving_warns(&browser));

@@ -1,6 +1,7 @@
 //! A real Postfix as the relay, with both ways of beginning TLS: the whole way through it, and what it refuses.
 
 mod relay;
+mod rendered;
 mod returned;
 
 use tallyd::domain::ids::Environment;

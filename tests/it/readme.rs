@@ -1,16 +1,31 @@
 //! The commands and snippets of the README that are marked as tested, exactly as it prints them.
 
+use tallyd::domain::programs::{NODE, POWERSHELL, PYTHON};
+
 use crate::harness::Harness;
 
 const README: &str = include_str!("../../README.md");
 
 /// The block below `<!-- tested: NAME -->`.
 pub(crate) fn tested(name: &str) -> String {
-    let marker = format!("<!-- tested: {name} -->\n```");
+    block_below(&format!("tested: {name}"))
+}
+
+fn block_below(name: &str) -> String {
+    let marker = format!("<!-- {name} -->\n```");
     let (_, after) = README.split_once(&marker).unwrap_or_else(|| panic!("README.md marks no block as {name}"));
     let (_, block) = after.split_once('\n').unwrap();
     let (block, _) = block.split_once("\n```").unwrap();
     block.to_owned()
+}
+
+#[test]
+fn the_readme_prints_the_programs_that_the_page_and_the_mail_print() {
+    assert_eq!(tested("combine"), PYTHON);
+    assert_eq!(tested("combine-node"), NODE);
+    let powershell = block_below("shown: powershell");
+    let (first, program) = powershell.split_once('\n').unwrap();
+    assert_eq!((first, program), ("$delivery = 'PICKUP/v1/deliveries/REFERENCE'", POWERSHELL));
 }
 
 #[test]

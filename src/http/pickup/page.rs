@@ -19,6 +19,7 @@ use crate::domain::credential::CredentialState;
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::{ApiName, ClientId, Environment, Label};
 use crate::domain::name::Name;
+use crate::domain::programs::{NODE, POWERSHELL, PYTHON};
 use crate::domain::time::Timestamp;
 use crate::issuance::desk::PickedUp;
 use crate::store::contract::Fetch;

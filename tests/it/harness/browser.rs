@@ -91,6 +91,13 @@ impl Browser {
         self.post("/url", &json!({ "url": format!("{}{path}", self.at) }));
     }
 
+    /// Shows a text as a file of its own, as a mail program shows a mail.
+    pub(crate) fn show(&self, name: &str, html: &str) {
+        let path = self.directory.join(format!("{name}.html"));
+        std::fs::write(&path, html).unwrap();
+        self.post("/url", &json!({ "url": format!("file://{}", path.display()) }));
+    }
+
     /// Presses something, as a person does.
     pub(crate) fn click(&self, css: &str) {
         let element = self.find(css);

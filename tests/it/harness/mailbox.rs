@@ -29,15 +29,15 @@ impl PartOne {
         Some(Self { reference, shares, subject: message.subject().unwrap().to_owned(), text })
     }
 
-    /// The lines of the mail that are commands: indented by four spaces.
+    /// The commands in the mail: each begins with four spaces.
     pub(crate) fn commands(&self) -> Vec<String> {
         let mut commands: Vec<String> = Vec::new();
         let mut lines = self.text.lines();
         while let Some(line) = lines.next() {
             let Some(first) = line.strip_prefix("    ") else { continue };
             let mut command = first.to_owned();
-            // A quoted program goes on over the lines that follow, until its quote is closed.
-            while command.matches('\'').count() % 2 == 1 {
+            // It goes on over the lines that follow, until its quote is closed and no line ends with a backslash.
+            while command.matches('\'').count() % 2 == 1 || command.ends_with('\\') {
                 command.push('\n');
                 command.push_str(lines.next().unwrap());
             }
@@ -47,19 +47,39 @@ impl PartOne {
     }
 }
 
-/// The text body of any mail.
+/// The text body of any mail, with one space between its words, wherever its lines end.
 pub(crate) fn text_of(raw: &[u8]) -> String {
-    MessageParser::default().parse(raw).unwrap().body_text(0).unwrap().into_owned()
+    let message = MessageParser::default().parse(raw).unwrap();
+    let text = message.body_text(0).unwrap();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The distinct share tokens in a text, in their order.
+/// The HTML body of any mail.
+pub(crate) fn html_of(raw: &[u8]) -> String {
+    MessageParser::default().parse(raw).unwrap().body_html(0).unwrap().into_owned()
+}
+
+/// The subject of any mail.
+pub(crate) fn subject_of(raw: &[u8]) -> String {
+    MessageParser::default().parse(raw).unwrap().subject().unwrap().to_owned()
+}
+
+/// The distinct share tokens in a text, in their order. A mail divides them into lines.
 pub(crate) fn tokens(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for (place, _) in text.match_indices("tally1.") {
-        let in_token = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let token: String = text[place..].chars().take_while(|c| in_token(*c)).collect();
-        if token.split('.').count() == 6 && !found.contains(&token) {
-            found.push(token);
+        let joined: String = text[place..].chars().filter(|c| !c.is_whitespace()).take(400).collect();
+        let in_token = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        let fields: Vec<&str> = joined.splitn(6, '.').collect();
+        let [.., payload, rest] = fields[..] else { continue };
+        let Some(checksum) = rest.get(..8).filter(|sum| sum.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
+            continue;
+        };
+        if fields.len() == 6 && payload.chars().all(in_token) {
+            let token = [&fields[..5], &[checksum]].concat().join(".");
+            if !found.contains(&token) {
+                found.push(token);
+            }
         }
     }
     found

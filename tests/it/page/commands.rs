@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::Value;
 use tallyd::domain::ids::Environment;
+use tallyd::domain::programs::POWERSHELL;
 
 use super::{delivered, shown};
 use crate::harness::Harness;
@@ -15,11 +16,11 @@ fn commands(page: &str) -> Vec<String> {
     let blocks = page.split("<pre tabindex=\"0\"><code>").skip(1);
     let plain = |block: &str| {
         let text = block.split_once("</code></pre>").unwrap().0;
-        text.replace("&quot;", "\"")
+        text.replace("&#34;", "\"")
             .replace("&#39;", "'")
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&amp;", "&")
+            .replace("&#60;", "<")
+            .replace("&#62;", ">")
+            .replace("&#38;", "&")
     };
     blocks.map(plain).collect()
 }
@@ -49,8 +50,10 @@ fn by_the_page(language: &str, program: &str, placeholder: &str) {
     let target = format!("/v1/deliveries/{}?lang={language}", part_one.reference);
     let page = harness.recipient(Environment::Test).request(Method::GET, &target, &[("accept", "text/html")], None);
     let commands = commands(&page.text());
-    let [ours, collect, python, node, confirm] = &commands[..] else { panic!("{commands:?}") };
+    let [ours, collect, python, node, confirm, powershell] = &commands[..] else { panic!("{commands:?}") };
     assert!(ours.ends_with(&format!(" {}", shown(&part_one.reference))), "{ours}");
+    let delivery = format!("https://localhost:{}/v1/deliveries/{}", harness.ports.pickup_test, part_one.reference);
+    assert_eq!(*powershell, format!("$delivery = '{delivery}'\n{POWERSHELL}"));
     let combine = [python, node].into_iter().find(|command| command.starts_with(program)).unwrap();
     let desk = Desk::with(&harness, &harness.files.organisation_test);
     let collected: Value = serde_json::from_str(&desk.shell(collect, &[], "").expect_exit(0).out).unwrap();

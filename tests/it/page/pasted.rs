@@ -86,6 +86,9 @@ fn the_mail_of_a_superseded_delivery_is_told_by_which_it_was_replaced() {
     assert!(said.contains(&format!("This e-mail belongs to delivery {}", shown(&old.reference))), "{said}");
     assert!(said.contains(&format!("Use the e-mail with {}", shown(&new.reference))), "{said}");
     browser.picture("en-8-superseded-paste");
+    let requests = browser.requests();
+    let urls = requests.iter().filter_map(|sent| sent["request"]["url"].as_str());
+    assert_eq!(urls.filter(|url| url.ends_with(&old.reference)).count(), 1, "each other delivery is asked about once");
 
     browser.go(&format!("/v1/deliveries/{}", old.reference));
     assert!(browser.text(".notice").contains(&replaced), "{}", browser.text(".notice"));

@@ -19,6 +19,7 @@
   let secrets = null; // label → secret
   let confirmed = false;
   let round = 0;
+  const asked = new Map(); // reference of another delivery → the answer, so that each is asked about once
 
   // ----- sentences
 
@@ -121,12 +122,19 @@
   }
 
   // Only the reference of the other delivery is sent, to learn what has become of it.
-  async function explainOthers(others, asked) {
+  async function learnOf(other) {
+    if (!asked.has(other)) asked.set(other, ask("GET", `/v1/deliveries/${other}`));
+    const answer = await asked.get(other);
+    if (!answer.ok && answer.document.code !== "not-found") asked.delete(other);
+    return answer;
+  }
+
+  async function explainOthers(others, now) {
     const dashed = (plain) => `${plain.slice(0, 4)}-${plain.slice(4)}`;
     const sentences = [];
     for (const other of others.slice(0, OTHERS_ASKED_MAX)) {
       const values = { theirs: dashed(other), ours: shown };
-      const answer = /^[0-9A-Z]{8}$/.test(other) ? await ask("GET", `/v1/deliveries/${other}`) : {};
+      const answer = /^[0-9A-Z]{8}$/.test(other) ? await learnOf(other) : {};
       const delivery = answer.document;
       if (answer.ok && delivery.replaced_by) {
         values.newer = delivery.replaced_by.reference;
@@ -139,7 +147,7 @@
         sentences.push(word("other", values));
       }
     }
-    if (asked === round) say("pasted", "wrong", ...sentences);
+    if (now === round) say("pasted", "wrong", ...sentences);
   }
 
   function read() {
