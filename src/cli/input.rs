@@ -29,7 +29,7 @@ pub(super) fn beginning(bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure>
 }
 
 /// The library's own reader of standard input keeps what it read in a buffer that is never wiped.
-fn unbuffered() -> Result<File, Failure> {
+pub(super) fn unbuffered() -> Result<File, Failure> {
     let descriptor = io::stdin().as_fd().try_clone_to_owned();
     descriptor.map(File::from).map_err(|cause| Failure::new("read", "standard input", cause))
 }

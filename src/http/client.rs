@@ -157,11 +157,13 @@ fn broken(error: &hyper::Error) -> NoAnswer {
 }
 
 fn explain(error: &io::Error) -> NoAnswer {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::AlertReceived(alert)) = tls else {
-        return NoAnswer::Tls(error.to_string());
+    let alert = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(alert)) => *alert,
+        Some(other) => return NoAnswer::Tls(other.to_string()),
+        // The connection was lost, also where that was in the middle of a handshake.
+        None => return NoAnswer::Broken(error.to_string()),
     };
-    refused(*alert).map_or_else(|| NoAnswer::Tls(error.to_string()), NoAnswer::Refused)
+    refused(alert).map_or_else(|| NoAnswer::Tls(error.to_string()), NoAnswer::Refused)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's enum of alerts; the others are not about us")]

@@ -35,7 +35,7 @@ use crate::issuance::recipient::{DeliveryRefusal, Recipient};
 use crate::store::queries::DeliveryView;
 use page::{Frame, Shown};
 
-pub use page::Masthead;
+pub use page::{Masthead, why};
 
 /// A confirmation holds 64 digits for each of at most 32 labels.
 const CONFIRM_BYTES_MAX: usize = 16 * 1024;

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod files;
 pub mod filesystem;
+pub mod hidden_input;
 pub mod logging;
 pub mod memory;
 pub mod passage;

@@ -1,5 +1,8 @@
 //! A recipient with our tool: `tallyd pickup` and `tallyd combine`, with the commands that the README and the mail print.
 
+mod certificate;
+mod resume;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -135,9 +135,16 @@ fn part(side: Side) -> &'static str {
     }
 }
 
+/// The first few of them: a paste may hold any number.
 fn names(references: &BTreeSet<Reference>) -> String {
-    references.iter().map(Reference::to_string).collect::<Vec<_>>().join(" and ")
+    let mut names: Vec<_> = references.iter().take(NAMED_MAX).map(Reference::to_string).collect();
+    if let Some(more) = references.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        names.push(format!("{more} others"));
+    }
+    names.join(" and ")
 }
+
+const NAMED_MAX: usize = 3;
 
 fn cannot(cause: impl std::fmt::Display) -> Failure {
     Failure::new("combine the two parts", "", cause)
@@ -254,6 +261,7 @@ pub(super) mod tests {
         let (m1, p1) = tokens("K7QF2M9D", "oauth2", &Counting(1));
         let (m2, p2) = tokens("K7QF2M9D", "apigw", &Counting(2));
         let (m3, p3) = tokens("00000000", "oauth2", &Counting(3));
+        let (again, _) = tokens("K7QF2M9D", "oauth2", &Counting(4));
         for (text, says) in [
             (String::new(), "there is no part in what was pasted"),
             (m1.clone(), "part 2 (from the pickup) is missing"),
@@ -264,6 +272,7 @@ pub(super) mod tests {
             ),
             (format!("{m1} {p3}"), "the e-mail is of K7QF-2M9D, the pickup of 0000-0000"),
             (format!("{m1} {p1} {m3} {p3}"), "both parts of several deliveries"),
+            (format!("{m1} {p1} {again}"), "there are several different part 1 (from the e-mail) of the pair oauth2"),
             (format!("{m1} {p1} {m2}"), "part 2 (from the pickup) of the pair apigw is missing"),
             (
                 format!("{m1} {p1} {p2} {}", &m2[..60]),

@@ -1,13 +1,19 @@
 //! Shares in a text that people pasted: an e-mail with quoting marks, broken lines and soft line breaks, or the source of
 //! one. It finds them and says which are not whole; what belongs together is decided elsewhere.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use zeroize::Zeroizing;
 
 use crate::domain::ids::Label;
 use crate::domain::reference::Reference;
 use crate::domain::share::{NotAShare, Share, ShareToken, Side};
+
+/// An e-mail with twenty pairs has forty shares, in its text and in its HTML. A text with more than this was made to keep
+/// the machine busy; what comes after them is not looked at.
+const FOUND_MAX: usize = 1000;
 
 /// What every token begins with.
 const START: &str = "tally1.";
@@ -54,25 +60,28 @@ impl Pasted {
     pub(in crate::cli) fn find(text: &str) -> Self {
         let text = without_breaks(text);
         let mut found = Self::default();
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
         for (place, _) in text.match_indices(START) {
+            if found.shares.len() + found.broken.len() >= FOUND_MAX {
+                break;
+            }
             let rest = text.get(place..).unwrap_or_default();
             match token(rest) {
                 // A mail holds each share twice: in its text and in its HTML.
-                Ok(token) if seen.contains(&token) => {}
-                Ok(token) => {
-                    seen.push(token);
-                    match ShareToken::from_text(token.to_owned()).read() {
-                        Ok(share) => found.shares.push(share),
-                        Err(NotAShare::Checksum | NotAShare::Form) => {
-                            found.broken.push(Broken::of(rest, Damage::Changed))
-                        }
-                    }
-                }
+                Ok(token) if !seen.insert(token) => {}
+                Ok(token) => match ShareToken::from_text(token.to_owned()).read() {
+                    Ok(share) => found.shares.push(share),
+                    Err(NotAShare::Checksum | NotAShare::Form) => found.broken.push(Broken::of(rest, Damage::Changed)),
+                },
                 Err(CutOff) => found.broken.push(Broken::of(rest, Damage::CutOff)),
             }
         }
         found
+    }
+
+    /// The deliveries that whole shares of one channel belong to.
+    pub(in crate::cli) fn references(&self, side: Side) -> BTreeSet<Reference> {
+        self.shares.iter().filter(|share| share.side == side).map(|share| share.reference).collect()
     }
 }
 
@@ -100,37 +109,63 @@ impl fmt::Display for Damage {
     }
 }
 
-/// The text without what mail programs put into a long word: white space, quoting marks, soft line breaks, invisible
-/// characters, and NUL, which is every second byte where UTF-16 is read as ASCII.
+/// The text without what mail programs put into a long word: white space, quoting marks, soft line breaks, characters that
+/// are not seen or turn the direction of writing, the same in HTML and in quoted-printable, and NUL, which is every second
+/// byte where UTF-16 is read as ASCII. The page's script does the same.
 pub(in crate::cli) fn without_breaks(text: &str) -> Zeroizing<String> {
     let mut joined = Zeroizing::new(String::with_capacity(text.len()));
-    let mut rest = text.chars();
-    while let Some(character) = rest.next() {
-        if character == '=' {
-            // Quoted-printable (RFC 2045, section 6.7): "=" and a line end is nothing; some encode what need not be.
-            if let Some(decoded) = rest.as_str().get(..2).and_then(needless_escape) {
-                joined.push(decoded);
-                rest.nth(1);
-            }
-        } else if !is_noise(character) {
-            joined.push(character);
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let (written, length) = match character {
+            '=' | '<' | '&' => spelled_out(rest).unwrap_or((character, 1)),
+            other => (other, other.len_utf8()),
+        };
+        // Quoted-printable (RFC 2045, section 6.7): "=" and a line end is nothing.
+        if written != '=' && !is_noise(written) {
+            joined.push(written);
         }
+        rest = rest.get(length..).unwrap_or_default();
     }
     joined
 }
 
-fn needless_escape(digits: &str) -> Option<char> {
-    match digits {
-        "2D" => Some('-'),
-        "2E" => Some('.'),
-        "5F" => Some('_'),
-        _ => None,
-    }
+/// What programs write in place of a single character, and the character.
+const SPELLED_OUT: [(&str, char); 21] = [
+    // Encoded though it need not be.
+    ("=2D", '-'),
+    ("=2E", '.'),
+    ("=5F", '_'),
+    ("=20", ' '),
+    ("=09", ' '),
+    ("=3E", '>'),
+    ("=C2=A0", ' '),
+    ("=C2=AD", ' '),
+    ("=E2=80=8B", ' '),
+    // The source of HTML, quoted by it as well.
+    ("<wbr>", ' '),
+    ("<br>", ' '),
+    ("<br/>", ' '),
+    ("<br />", ' '),
+    ("&gt;", '>'),
+    ("&nbsp;", ' '),
+    ("&shy;", ' '),
+    ("&zwnj;", ' '),
+    ("&#46;", '.'),
+    ("&#160;", ' '),
+    ("&#8203;", ' '),
+    ("&#x200B;", ' '),
+];
+
+fn spelled_out(rest: &str) -> Option<(char, usize)> {
+    let begins = |spelled: &str| rest.get(..spelled.len()).is_some_and(|found| found.eq_ignore_ascii_case(spelled));
+    SPELLED_OUT.iter().find(|(spelled, _)| begins(spelled)).map(|(spelled, written)| (*written, spelled.len()))
 }
 
 fn is_noise(character: char) -> bool {
-    const INVISIBLE: [char; 6] = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}'];
-    character.is_whitespace() || matches!(character, '>' | '|' | '*' | '\0') || INVISIBLE.contains(&character)
+    match character.is_ascii() {
+        true => character.is_whitespace() || matches!(character, '>' | '|' | '*' | '\0'),
+        false => character.is_whitespace() || character.general_category() == GeneralCategory::Format,
+    }
 }
 
 /// The text ends, or goes over into something else, before the token does.
@@ -181,6 +216,12 @@ mod tests {
             format!(">> {head}\r\n>> {tail}"),
             format!("{head} {tail}"),
             format!("{head}\u{a0}\u{200b}{tail}"),
+            format!("{head}\u{202e}\u{2066}{tail}\u{2069}\u{200f}"),
+            format!("{head}=20\r\n=3E {tail}"),
+            format!("{head}=C2=A0=\r\n{tail}"),
+            format!("{head}<wbr>{tail}<BR />"),
+            format!("&gt; {head}&nbsp;<br>\n&gt; {tail}"),
+            mail.replace('.', "=2e"),
             format!("*{mail}*"),
             format!("Part1:{mail}abcdef.and.so.on"),
             mail.replace('.', "=2E").replace('-', "=2D").replace('_', "=5F"),
@@ -215,6 +256,24 @@ mod tests {
         let (mail, _) = tokens("K7QF2M9D", "oauth2", &Counting(1));
         let changed = mail.replacen("oauth2", "oauth3", 1);
         assert_eq!(found(&changed), (0, vec![Damage::Changed]));
+    }
+
+    #[test]
+    fn megabytes_of_anything_are_looked_through_at_once() {
+        let (mail, _) = tokens("K7QF2M9D", "oauth2", &Counting(1));
+        let began = std::time::Instant::now();
+        let distinct: String = (0..50_000).map(|number| format!("tally1.....{number:08x} ")).collect();
+        for text in [
+            "tally1.".repeat(200_000),
+            distinct,
+            format!("tally1.{}", "a".repeat(1_000_000)),
+            "=".repeat(1_000_000),
+            "\u{202e}".repeat(500_000),
+        ] {
+            let pasted = Pasted::find(&format!("{mail}\n{text}"));
+            assert!(pasted.shares.len() == 1 && pasted.broken.len() < FOUND_MAX);
+        }
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]

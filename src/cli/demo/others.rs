@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::super::output::Failure;
-use super::super::pickup::Papers;
+use super::super::pickup::{Named, Papers, PasswordFrom};
 use super::stage::Stage;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::ClientSecret;
@@ -75,7 +75,9 @@ async fn ask(stage: &Stage, who: &str, port: u16, question: Question, tried: &st
 /// What one of the parts shows and trusts.
 pub(super) fn papers(stage: &Stage, who: &str) -> Result<Papers, Failure> {
     let file = |kind: &str| stage.tls(&format!("{who}.{kind}"));
-    Papers::read(&file("pem"), &file("key"), Some(&stage.tls("servers-ca.pem")))
+    let (cert, key) = (file("pem"), file("key"));
+    let named = Named { cert: &cert, key: Some(&key), chosen: None, password: &PasswordFrom::Terminal };
+    Papers::read(named, Some(&stage.tls("servers-ca.pem")))
 }
 
 /// TLS of the mail server.

@@ -82,7 +82,16 @@ pub(in crate::cli) struct Delivery {
     pub(in crate::cli) window_ends: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) active_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) replaced_by: Option<Newer>,
     pub(in crate::cli) earlier_fetches: Vec<Fetched>,
+}
+
+/// The delivery that took another one's place.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::cli) struct Newer {
+    pub(in crate::cli) reference: Reference,
+    pub(in crate::cli) time: Timestamp,
 }
 
 /// One pair, without its secret.
@@ -239,6 +248,14 @@ impl DoorError {
         match self {
             Self::Problem(problem) => problem.status.is_client_error(),
             Self::NoAnswer(_) | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// The code of its refusal; empty where there is none.
+    pub(in crate::cli) fn code(&self) -> &str {
+        match self {
+            Self::Problem(problem) => &problem.code,
+            Self::NoAnswer(_) | Self::Unreadable(_) => "",
         }
     }
 

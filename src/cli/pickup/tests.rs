@@ -13,9 +13,11 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::cli::certs::pki::{Leaf, Pki};
+use crate::cli::output::Reader;
 use crate::domain::ids::Environment;
 use crate::domain::random::Randomness;
 use crate::domain::secret::ClientSecret;
@@ -176,17 +178,21 @@ async fn run_against(
     let args = Args {
         url: format!("https://localhost:{port}/").parse().unwrap(),
         cert: world.file("own.pem"),
-        key: world.file("own.key"),
+        key: Some(world.file("own.key")),
+        identity: None,
+        password_file: None,
         ca: Some(world.file("ca.pem")),
         out: out.map(Path::to_owned),
         format: Format::Env,
         reference: Some(Ok(REFERENCE.parse().unwrap())),
     };
-    let door = Door::new(args.url.clone(), Papers::read(&args.cert, &args.key, args.ca.as_deref()).unwrap());
+    let password = &PasswordFrom::Terminal;
+    let files = Named { cert: &args.cert, key: args.key.as_deref(), chosen: None, password };
+    let door = Door::new(args.url.clone(), Papers::read(files, args.ca.as_deref()).unwrap());
     let (data, told) = (Memory::default(), Memory::default());
     let mut output = Output::to(Reader::People, data.clone(), told.clone());
     let paste = |_: &mut Output| Ok(Zeroizing::new(pasted.to_owned()));
-    let outcome = pick_up(&args, &door, REFERENCE.parse().unwrap(), paste, &mut output).await;
+    let outcome = steps::pick_up(&args, &door, REFERENCE.parse().unwrap(), paste, &mut output).await;
     serving.abort();
     let asked = asked.lock().unwrap().clone();
     Run { outcome, asked, data: data.text(), told: told.text() }
@@ -250,10 +256,30 @@ async fn a_confirmation_that_never_comes_through_leaves_the_keys_and_the_same_co
     let again = run_against(&world, Some(&out), &world.mail, usual(&world, receipt)).await;
     assert_eq!(again.outcome, Ok(Exit::Done), "{}", again.told);
 
-    // The confirmation had come through after all, and only its answer was lost.
-    let after = run_against(&world, Some(&out), "", move |_, _| delivery("active")).await;
-    assert_eq!((after.outcome.clone(), after.asked.len()), (Ok(Exit::Done), 1), "{}", after.told);
-    assert!(after.told.contains("There is nothing left to do."), "{}", after.told);
+    assert_eq!((again.times("/collect"), again.times("/confirm")), (0, 1), "the keys are in the file");
+    assert!(again.told.contains("are in") && again.told.contains("already, from an earlier run"), "{}", again.told);
+    assert!(again.told.contains("[5/5] Confirmed"), "{}", again.told);
+
+    // The confirmation had come through after all, and only its answer was lost: the receipt is given again.
+    let act = |line: &str, _| if line.contains("/confirm") { receipt() } else { delivery("active") };
+    let after = run_against(&world, Some(&out), "", act).await;
+    assert_eq!(after.outcome.clone(), Ok(Exit::Done), "{}", after.told);
+    assert_eq!((after.times("/collect"), after.times("/confirm")), (0, 1));
+    assert!(after.told.contains("are valid since 2026-11-23T08:00:00.000Z. There is nothing left to do."));
+
+    // Without its answer it is said what is known; with other keys in the file, that they are the wrong ones.
+    let act = |line: &str, _| if line.contains("/confirm") { Act::HangUp } else { delivery("active") };
+    let said = run_against(&world, Some(&out), "", act).await.failure();
+    assert!(
+        said.contains("was confirmed, and its keys are valid since") && said.contains("same command again"),
+        "{said}"
+    );
+    let gone = || Act::Say(410, json!({ "code": "confirmed", "detail": "This delivery was confirmed." }));
+    let act = move |line: &str, _| if line.contains("/confirm") { gone() } else { delivery("active") };
+    let said = run_against(&world, Some(&out), "", act).await.failure();
+    assert!(said.contains("it was confirmed, with other keys than those in"), "{said}");
+    let said = run_against(&world, None, "", |_, _| delivery("active")).await.failure();
+    assert!(said.contains("it was confirmed") && said.contains("earlier run printed or wrote"), "{said}");
 }
 
 #[tokio::test]
@@ -321,7 +347,7 @@ fn an_address_is_https_and_a_host() {
 
 #[test]
 fn a_part_given_as_an_argument_is_not_repeated() {
-    let said = named("tally1.K7QF2M9D.mail.oauth2.AAAA.00000000").unwrap().unwrap_err();
+    let said = called("tally1.K7QF2M9D.mail.oauth2.AAAA.00000000").unwrap().unwrap_err();
     assert!(said.contains("never given as arguments") && !said.contains("AAAA"), "{said}");
-    assert!(named("K7QF-2M9D").unwrap().is_ok());
+    assert!(called("K7QF-2M9D").unwrap().is_ok());
 }

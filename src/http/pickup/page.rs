@@ -79,12 +79,11 @@ impl<'a> Frame<'a> {
 
     /// A refusal's code in words.
     fn why(&self, code: &str) -> String {
-        let words = match self.language {
-            Language::Sv => SvWhy { code }.render(),
-            Language::En => EnWhy { code }.render(),
-        };
-        // Plain words have nothing in them that could fail.
-        words.unwrap_or_default()
+        match self.language {
+            // Plain words have nothing in them that could fail.
+            Language::Sv => SvWhy { code }.render().unwrap_or_default(),
+            Language::En => why(code),
+        }
     }
 
     /// A refusal, with the status and the header fields that a program would get.
@@ -264,6 +263,12 @@ macro_rules! why {
 
 why!(SvWhy, "why.sv.txt");
 why!(EnWhy, "why.en.txt");
+
+/// A refusal's code in words and in English, for the recipient's command line, which explains what the page does.
+pub fn why(code: &str) -> String {
+    // Plain words have nothing in them that could fail.
+    EnWhy { code }.render().unwrap_or_default()
+}
 
 /// What the script may be refused with; the last one stands for all others.
 const CODES: [&str; 25] = [

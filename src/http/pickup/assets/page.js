@@ -50,9 +50,11 @@
 
   // ----- what was pasted
 
-  const ESCAPED = { "2D": "-", "2E": ".", "5F": "_" };
-  const NOISE = /=(2D|2E|5F)?|[\s\u0085>|*\0\u00ad\u200b\u200c\u200d\u2060\ufeff]/g;
-  const withoutBreaks = (text) => text.replace(NOISE, (_, digits) => ESCAPED[digits] ?? "");
+  // Spelled out by quoted-printable and by HTML; what nobody sees or what turns the direction of writing; quoting marks.
+  const WRITTEN = { "=2D": "-", "=2E": ".", "=5F": "_", "&#46;": "." };
+  const NOISE = new RegExp("=(?:2D|2E|5F|20|09|3E|C2=A0|C2=AD|E2=80=8B)?|<(?:wbr|br ?/?)>" +
+    "|&(?:gt|nbsp|shy|zwnj|#46|#160|#8203|#x200B);|[\\s\\u0085>|*\\0\\p{Cf}]", "giu");
+  const withoutBreaks = (text) => text.replace(NOISE, (found) => WRITTEN[found.toUpperCase()] ?? "");
   const TOKEN = /^tally1\.([\w-]{0,128})\.([\w-]{0,128})\.([\w-]{0,128})\.([\w-]{0,128})\.([0-9a-fA-F]{8})/;
 
   function crc32(text) {
