@@ -53,11 +53,30 @@ pub struct Courier {
 pub struct Done {
     /// The session, when it can be used again.
     pub session: Option<Session>,
-    /// The relay could not be talked to, so the errand has not begun and is still due.
-    pub again: bool,
-    /// What the relay said, still to be put on record. The session need not wait for it, but the errand is not over
+    /// What is to come of it.
+    pub next: Next,
+}
+
+/// What is to come of an errand.
+pub enum Next {
+    /// Nothing: it is over.
+    Nothing,
+    /// It has not begun and is still due: the relay or the disk is at fault, and every other errand would fare the same.
+    Again,
+    /// It is still due, and something of its own is in its way; others are not concerned.
+    Aside,
+    /// What the relay said is still to be put on record. The session need not wait for it, but the errand is not over
     /// before it has been awaited.
-    pub recording: Option<Recording>,
+    Recording(Recording),
+}
+
+/// What became of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRecord {
+    /// It is on record, or there was nothing more to record.
+    Yes,
+    /// Something that the errand alone is concerned by keeps it from the record.
+    CannotBe,
 }
 
 /// What a delivery takes, read for several of them at once.
@@ -77,22 +96,27 @@ impl ReadAhead {
     }
 }
 
-/// Ends when a fact is on record, or when there is nothing more to record.
-pub type Recording = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Ends when a fact is on record, or when it is known that it will not be.
+pub type Recording = Pin<Box<dyn Future<Output = OnRecord> + Send>>;
 
 impl Done {
     /// Nothing more is to be done.
     fn with(session: Option<Session>) -> Self {
-        Self { session, again: false, recording: None }
+        Self { session, next: Next::Nothing }
     }
 
     /// To be tried again later.
     pub fn not_begun(session: Option<Session>) -> Self {
-        Self { session, again: true, recording: None }
+        Self { session, next: Next::Again }
+    }
+
+    /// To be tried again by itself.
+    fn aside(session: Option<Session>) -> Self {
+        Self { session, next: Next::Aside }
     }
 
     fn recording(session: Option<Session>, recording: Recording) -> Self {
-        Self { session, again: false, recording: Some(recording) }
+        Self { session, next: Next::Recording(recording) }
     }
 }
 
@@ -211,7 +235,7 @@ impl Courier {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(%request, %error, "a request cannot be read from the tables");
-                return Done::not_begun(Some(session));
+                return after_reading(session, &error);
             }
         };
         let due =
@@ -284,9 +308,13 @@ impl Courier {
                     Ok(recorded) => {
                         recorded.into_answer();
                         desk.work.notify_one();
-                        return;
+                        return OnRecord::Yes;
                     }
-                    Err(SubmitError::Refused(_)) => return,
+                    Err(SubmitError::Refused(_)) => return OnRecord::Yes,
+                    Err(SubmitError::Unavailable(why)) if why.concerns_one() => {
+                        tracing::error!(%why, "what the relay said cannot be put on record; the next start clears it up");
+                        return OnRecord::CannotBe;
+                    }
                     Err(SubmitError::Unavailable(why)) => {
                         tracing::warn!(%why, "what the relay said cannot be put on record yet; trying again");
                         tokio::time::sleep(RECORD_AGAIN).await;
@@ -325,7 +353,8 @@ impl Attempt<'_> {
             Err(SubmitError::Refused(_)) => return Done::with(offered.withdraw().await),
             Err(SubmitError::Unavailable(why)) => {
                 tracing::warn!(issuance = %self.issuance, %why, "no version can be put on record now");
-                return Done::not_begun(offered.withdraw().await);
+                let session = offered.withdraw().await;
+                return if why.concerns_one() { Done::aside(session) } else { Done::not_begun(session) };
             }
         };
         let (version, reference) = (recorded.answer().version, recorded.answer().reference);
@@ -453,5 +482,13 @@ async fn hand_over(session: Session, mail: OutgoingMail) -> Result<(Option<Sessi
 
 fn unread(session: Session, application: &ApplicationId, error: ReadError) -> Done {
     tracing::error!(%application, %error, "an order cannot be read from the tables");
-    Done::not_begun(Some(session))
+    after_reading(session, &error)
+}
+
+/// A damaged row is one errand's trouble, anything else everybody's.
+fn after_reading(session: Session, error: &ReadError) -> Done {
+    match error {
+        ReadError::Damaged { .. } => Done::aside(Some(session)),
+        ReadError::Unavailable(_) | ReadError::Fatal(_) => Done::not_begun(Some(session)),
+    }
 }

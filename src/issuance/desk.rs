@@ -214,6 +214,8 @@ impl Desk {
                     }
                     // Somebody else had it follow in the same moment.
                     Err(SubmitError::Refused(_)) => {}
+                    // The writer told of it; the others follow.
+                    Err(SubmitError::Unavailable(why)) if why.concerns_one() => {}
                     Err(SubmitError::Unavailable(why)) => return Err(why.into()),
                 }
             }

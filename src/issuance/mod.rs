@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod approve;
+mod aside;
 pub mod bounce;
 pub mod campaign;
 pub mod campaign_pages;

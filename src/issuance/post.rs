@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::deliver::{Courier, Done, ReadAhead};
+use super::aside::Aside;
+use super::deliver::{Courier, Done, Next, OnRecord, ReadAhead};
 use super::desk::Desk;
 use super::expire::Expire;
 use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId};
@@ -36,6 +37,14 @@ enum Errand {
     Deliver(ApplicationId, IssuanceId),
     Tell(ApplicationId, NoticeId),
     Report(RequestId),
+}
+
+/// An errand that is out no longer.
+enum Back {
+    /// It is over, or still due as it was.
+    Plain(Errand),
+    /// It is still due, and waits by itself.
+    Aside(Errand),
 }
 
 /// An errand with what was read for it when it was found.
@@ -83,25 +92,26 @@ impl PostRoom {
 async fn dispatch(
     desk: Arc<Desk>,
     errands: mpsc::Sender<Found>,
-    mut done: mpsc::UnboundedReceiver<Errand>,
+    mut done: mpsc::UnboundedReceiver<Back>,
     mut stop: Stop,
     ahead: usize,
 ) {
-    let mut out: HashSet<Errand> = HashSet::new();
+    let mut out = Out::default();
     let mut ready: VecDeque<Found> = VecDeque::new();
     let mut time_looked_at = None;
     loop {
-        while let Ok(errand) = done.try_recv() {
-            out.remove(&errand);
+        while let Ok(back) = done.try_recv() {
+            out.receive(back);
         }
         if time_looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_AT_LEAST_EVERY) {
             time_looked_at = Some(Instant::now());
+            out.aside.forget(Instant::now());
             expire_due(&desk).await;
             desk.expire_requests().await;
             follow_agreements(&desk).await;
         }
         // Read ahead by the half, so that the tables are asked once for many errands.
-        if ready.is_empty() && out.len() <= ahead / 2 {
+        if ready.is_empty() && out.now.len() <= ahead / 2 {
             ready = look(&desk, &out, ahead).await;
         }
         while let Some(found) = ready.pop_front() {
@@ -109,26 +119,59 @@ async fn dispatch(
                 ready.push_front(found);
                 break;
             };
-            out.insert(found.errand.clone());
+            out.now.insert(found.errand.clone());
             place.send(found);
         }
-        let room_for_more = out.len() <= ahead / 2;
+        let room_for_more = out.now.len() <= ahead / 2;
         tokio::select! {
             () = stop.begun() => return,
-            finished = done.recv() => { if let Some(errand) = finished { out.remove(&errand); } }
+            finished = done.recv() => { if let Some(back) = finished { out.receive(back); } }
             () = desk.work.notified(), if room_for_more => {}
             () = tokio::time::sleep(LOOK_AT_LEAST_EVERY) => {}
         }
     }
 }
 
+/// The errands that are not to be handed out now.
+#[derive(Clone, Default)]
+struct Out {
+    /// With a courier, or waiting for one.
+    now: HashSet<Errand>,
+    /// Set aside for a while.
+    aside: Aside<Errand>,
+}
+
+impl Out {
+    fn receive(&mut self, back: Back) {
+        match back {
+            Back::Plain(errand) => {
+                self.now.remove(&errand);
+                self.aside.take_back(&errand);
+            }
+            Back::Aside(errand) => {
+                self.now.remove(&errand);
+                self.aside.set(errand, Instant::now());
+            }
+        }
+    }
+
+    fn has(&self, errand: &Errand, now: Instant) -> bool {
+        self.now.contains(errand) || self.aside.holds(errand, now)
+    }
+
+    /// At the most.
+    fn len(&self) -> usize {
+        self.now.len() + self.aside.len()
+    }
+}
+
 /// What is due and not out already: reports on requests, which are few and for which somebody is waited, and single
 /// deliveries first, then notices and the deliveries of campaigns in turn. So a normal approval does not wait for the ten
 /// thousand before it, and neither do the receipts of those who pick up.
-async fn look(desk: &Desk, out: &HashSet<Errand>, ahead: usize) -> VecDeque<Found> {
+async fn look(desk: &Desk, out: &Out, ahead: usize) -> VecDeque<Found> {
     let now = desk.clock.now();
     let limit = u32::try_from(out.len() + ahead).unwrap_or(u32::MAX);
-    let out = out.clone();
+    let (out, began) = (out.clone(), Instant::now());
     let found = desk.read(move |queries| {
         let (reports, single) = (queries.due_reports(now, limit)?, queries.due_issuances(now, limit)?);
         let (notices, in_campaigns) = (queries.due_notices(now, limit)?, queries.due_in_campaigns(now, limit)?);
@@ -136,7 +179,7 @@ async fn look(desk: &Desk, out: &HashSet<Errand>, ahead: usize) -> VecDeque<Foun
         let tell = |(application, id)| Errand::Tell(application, id);
         let others = in_turn(notices.into_iter().map(tell), in_campaigns.into_iter().map(deliver));
         let due = reports.into_iter().map(Errand::Report).chain(single.into_iter().map(deliver)).chain(others);
-        let due = due.filter(|errand| !out.contains(errand)).take(ahead);
+        let due = due.filter(|errand| !out.has(errand, began)).take(ahead);
         due.map(|errand| with_what_it_takes(queries, errand)).collect()
     });
     found.await.unwrap_or_else(|error| {
@@ -193,6 +236,8 @@ async fn expire_due(desk: &Desk) {
         match desk.submit(command).await {
             Ok(recorded) => recorded.into_answer(),
             Err(SubmitError::Refused(_)) => {}
+            // It was told of where it was found; the others' deadlines do not wait for it.
+            Err(SubmitError::Unavailable(why)) if why.concerns_one() => {}
             Err(SubmitError::Unavailable(why)) => {
                 tracing::warn!(%why, "a deadline cannot be put on record yet");
                 return;
@@ -211,7 +256,7 @@ struct Round {
     courier: Courier,
     relay: Relay,
     waiting: Arc<Mutex<mpsc::Receiver<Found>>>,
-    finished: mpsc::UnboundedSender<Errand>,
+    finished: mpsc::UnboundedSender<Back>,
     stop: Stop,
 }
 
@@ -230,23 +275,27 @@ impl Round {
                 ended(before).await;
             }
             let finished = self.finished.clone();
-            match done.recording {
-                // The dispatcher may hand it out again from then on, if it is still due.
-                Some(record) => {
+            // The dispatcher may hand it out again once it is back, if it is still due.
+            match done.next {
+                Next::Recording(record) => {
                     recording = Some(tokio::spawn(async move {
-                        record.await;
-                        let _ = finished.send(errand);
+                        let back = match record.await {
+                            OnRecord::Yes => Back::Plain(errand),
+                            OnRecord::CannotBe => Back::Aside(errand),
+                        };
+                        let _ = finished.send(back);
                     }));
                 }
-                None => drop(finished.send(errand)),
+                Next::Nothing => drop(finished.send(Back::Plain(errand))),
+                Next::Aside => drop(finished.send(Back::Aside(errand))),
+                Next::Again => {
+                    drop(finished.send(Back::Plain(errand)));
+                    self.pause(wait).await;
+                    wait = (wait * 2).min(RELAY_AGAIN.1);
+                    continue;
+                }
             }
-            if done.again {
-                // The relay or the disk is at fault: every errand would fare the same.
-                self.pause(wait).await;
-                wait = (wait * 2).min(RELAY_AGAIN.1);
-            } else {
-                wait = RELAY_AGAIN.0;
-            }
+            wait = RELAY_AGAIN.0;
         }
         if let Some(last) = recording {
             ended(last).await;

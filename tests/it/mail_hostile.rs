@@ -97,7 +97,17 @@ async fn one_behaviour(behaviour: Behaviour, pipelining: bool, pki: Arc<Pki>) {
     let (outcome, session) = deliver(&relay).await;
     let took = started.elapsed();
 
-    assert_eq!(outcome, right, "{behaviour:?}");
+    if behaviour == Behaviour::RcptTwice && pipelining {
+        // The second reply answers DATA, which has left already; whether one more lies behind it depends on the moment.
+        let unreachable = |trouble| Outcome {
+            result: Err(MailFailure::Unreachable { phase: Phase::Data, trouble }),
+            kept: false,
+        };
+        let wrong_code = Trouble::Unexpected(ReplyCode { code: 250, enhanced: None });
+        assert!([Trouble::Surplus, wrong_code].map(unreachable).contains(&outcome), "{behaviour:?}: {outcome:?}");
+    } else {
+        assert_eq!(outcome, right, "{behaviour:?}");
+    }
     assert!(took < DEADLINES.overall * 2, "{behaviour:?} took {took:?}");
     assert_eq!(
         sink.mails().len(),

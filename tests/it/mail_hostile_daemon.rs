@@ -43,13 +43,14 @@ fn right(result: Result<u16, MailFailure>) -> Record {
     };
     match failure {
         MailFailure::Unknown { .. } => void,
-        MailFailure::Deferred { phase: Phase::Data | Phase::Content, .. }
-        | MailFailure::Refused { phase: Phase::Data | Phase::Content, .. }
-        | MailFailure::Unreachable { phase: Phase::Data | Phase::Content, .. } => void,
+        MailFailure::Deferred { phase: Phase::Content, .. }
+        | MailFailure::Refused { phase: Phase::Content, .. }
+        | MailFailure::Unreachable { phase: Phase::Content, .. } => void,
         // A relay that refuses the sender refuses us, and may change its mind; one that refuses the recipient knows best.
-        MailFailure::Deferred { phase: Phase::Sender | Phase::Recipient, .. }
+        // DATA leaves with both, before a version is made.
+        MailFailure::Deferred { phase: Phase::Sender | Phase::Recipient | Phase::Data, .. }
         | MailFailure::Refused { phase: Phase::Sender, .. } => Record::Queued,
-        MailFailure::Refused { phase: Phase::Recipient, .. } => Record::Failed,
+        MailFailure::Refused { phase: Phase::Recipient | Phase::Data, .. } => Record::Failed,
         MailFailure::Deferred { .. }
         | MailFailure::Refused { .. }
         | MailFailure::Unreachable { .. }

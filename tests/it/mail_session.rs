@@ -34,6 +34,7 @@ async fn what_arrives_is_what_was_written() {
 async fn a_session_is_closed_after_its_number_of_mails_and_an_offer_can_be_withdrawn() {
     let pki = Pki::new();
     let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
+    sink.take_one_command_at_a_time();
     let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
     let session = session.offer(&recipient()).await.unwrap().withdraw().await.unwrap();
     let session = deliver_over(session).await.1.unwrap().if_alive().await.unwrap();
@@ -45,7 +46,33 @@ async fn a_session_is_closed_after_its_number_of_mails_and_an_offer_can_be_withd
 }
 
 #[tokio::test]
-async fn sender_and_recipient_leave_together_only_where_the_relay_offers_it() {
+async fn a_relay_that_waits_for_the_mail_is_hung_up_on_when_there_will_be_none() {
+    let pki = Pki::new();
+    let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
+    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
+    let offered = session.offer(&recipient()).await.unwrap();
+    assert_eq!(sink.commands().last().unwrap(), "DATA");
+    assert!(offered.withdraw().await.is_none());
+    deliver(&relay(&sink, Door::Implicit, &pki, false, DEADLINES)).await.0.result.unwrap();
+    assert_eq!((sink.mails().len(), sink.refused()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_relay_that_waits_for_a_mail_to_nobody_gets_none() {
+    let pki = Pki::new();
+    for behaviour in [Behaviour::Sender550, Behaviour::Rcpt550] {
+        let sink = Sink::start(behaviour, Door::Implicit, pki.good()).await.unwrap();
+        sink.wait_for_a_mail_regardless();
+        let (refused, session) = deliver(&relay(&sink, Door::Implicit, &pki, false, DEADLINES)).await;
+        assert!(matches!(refused.result, Err(MailFailure::Refused { .. })), "{refused:?}");
+        assert!(session.is_none() && !refused.kept);
+        assert_eq!(sink.commands().last().unwrap(), "DATA");
+        assert_eq!((sink.mails().len(), sink.refused()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn sender_recipient_and_data_leave_together_only_where_the_relay_offers_it() {
     let pki = Pki::new();
     for pipelining in [true, false] {
         let sink = Sink::start(Behaviour::Sender550, Door::Implicit, pki.good()).await.unwrap();
@@ -55,7 +82,9 @@ async fn sender_and_recipient_leave_together_only_where_the_relay_offers_it() {
         let (refused, session) = deliver(&relay(&sink, Door::Implicit, &pki, false, DEADLINES)).await;
         assert!(matches!(refused.result, Err(MailFailure::Refused { phase: Phase::Sender, .. })), "{refused:?}");
         // The recipient was named before the sender was refused, or not at all.
-        assert_eq!(sink.commands().contains(&"RCPT".to_owned()), pipelining);
+        for command in ["RCPT", "DATA"] {
+            assert_eq!(sink.commands().contains(&command.to_owned()), pipelining);
+        }
         sink.behave(Behaviour::Ok);
         deliver_over(session.unwrap()).await.0.result.unwrap();
     }
@@ -64,12 +93,18 @@ async fn sender_and_recipient_leave_together_only_where_the_relay_offers_it() {
 #[tokio::test]
 async fn a_mail_to_another_mailbox_than_the_one_offered_is_not_sent() {
     let pki = Pki::new();
-    let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
-    let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
-    let offered = session.offer(&"other@exempel.se".parse().unwrap()).await.unwrap();
-    let (session, result) = offered.send(mail()).await;
-    assert_eq!((session.is_some(), result.unwrap_err()), (true, MailFailure::Misaddressed));
-    assert!(!sink.commands().contains(&"DATA".to_owned()));
+    for pipelining in [true, false] {
+        let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
+        if !pipelining {
+            sink.take_one_command_at_a_time();
+        }
+        let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
+        let offered = session.offer(&"other@exempel.se".parse().unwrap()).await.unwrap();
+        let (session, result) = offered.send(mail()).await;
+        assert_eq!((session.is_some(), result.unwrap_err()), (!pipelining, MailFailure::Misaddressed));
+        assert_eq!(sink.commands().contains(&"DATA".to_owned()), pipelining);
+        assert_eq!((sink.mails().len(), sink.refused()), (0, 0));
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ struct Record {
     sessions: usize,
     greyed: HashSet<String>,
     one_at_a_time: bool,
+    data_regardless: bool,
 }
 
 impl Record {
@@ -90,6 +91,11 @@ impl Sink {
     /// From now on, it does not offer PIPELINING.
     pub(crate) fn take_one_command_at_a_time(&self) {
         self.shared.lock().unwrap().1.one_at_a_time = true;
+    }
+
+    /// From now on, it says 354 to DATA also when it took no recipient.
+    pub(crate) fn wait_for_a_mail_regardless(&self) {
+        self.shared.lock().unwrap().1.data_regardless = true;
     }
 
     /// From now on, another behaviour.
@@ -231,7 +237,8 @@ impl<S: Wire> Talk<S> {
     }
 
     async fn inside_tls(&mut self) -> io::Result<()> {
-        let (mut from, mut to) = (String::new(), Vec::new());
+        // The sender that was taken, and the recipients that were.
+        let (mut from, mut to) = (None, Vec::new());
         while let Some((verb, rest)) = self.command().await? {
             let open = match verb.as_str() {
                 "EHLO" if self.shared.lock().unwrap().1.one_at_a_time => {
@@ -243,20 +250,29 @@ impl<S: Wire> Talk<S> {
                 }
                 "AUTH" => self.answer(Auth, b"235 2.7.0 welcome\r\n").await?,
                 "MAIL" => {
-                    (from, to) = (path(&rest), Vec::new());
+                    (from, to) = (self.act(Sender).is_none().then(|| path(&rest)), Vec::new());
                     self.answer(Sender, b"250 2.1.0 ok\r\n").await?
                 }
+                "RCPT" if from.is_none() => self.say(b"503 5.5.1 MAIL first\r\n").await?,
                 "RCPT" => {
-                    to.push(path(&rest));
-                    self.recipient(&path(&rest)).await?
+                    let (taken, open) = self.recipient(&path(&rest)).await?;
+                    to.extend(taken.then(|| path(&rest)));
+                    open
+                }
+                "DATA" if to.is_empty() && !self.shared.lock().unwrap().1.data_regardless => {
+                    self.say(b"554 5.5.1 no valid recipients\r\n").await?
                 }
                 "DATA" => {
                     let open = self.answer(Data, b"354 go\r\n").await?;
                     let goes_on = matches!(self.act(Data), None | Some(Say(b"354 go\r\n250 ok\r\n")));
-                    open && (!goes_on
-                        || self.content(Mail { from: from.clone(), to: to.clone(), raw: Vec::new() }).await?)
+                    let from = from.take().unwrap_or_default();
+                    open && (!goes_on || self.content(Mail { from, to: std::mem::take(&mut to), raw: Vec::new() }).await?)
                 }
-                "RSET" | "NOOP" => self.say(b"250 2.0.0 ok\r\n").await?,
+                "RSET" => {
+                    (from, to) = (None, Vec::new());
+                    self.say(b"250 2.0.0 ok\r\n").await?
+                }
+                "NOOP" => self.say(b"250 2.0.0 ok\r\n").await?,
                 "QUIT" => {
                     self.answer(Quit, b"221 2.0.0 bye\r\n").await?;
                     false
@@ -270,13 +286,15 @@ impl<S: Wire> Talk<S> {
         Ok(())
     }
 
-    async fn recipient(&mut self, to: &str) -> io::Result<bool> {
+    /// Whether it is taken, and whether the talk goes on.
+    async fn recipient(&mut self, to: &str) -> io::Result<(bool, bool)> {
         let first_time = self.shared.lock().unwrap().1.greyed.insert(to.to_owned());
-        match self.act(Rcpt) {
-            Some(Grey) if first_time => self.say(b"450 4.2.0 greylisted\r\n").await,
-            Some(Grey) => self.say(b"250 2.1.5 ok\r\n").await,
-            _ => self.answer(Rcpt, b"250 2.1.5 ok\r\n").await,
-        }
+        Ok(match self.act(Rcpt) {
+            Some(Grey) if first_time => (false, self.say(b"450 4.2.0 greylisted\r\n").await?),
+            Some(Grey) => (true, self.say(b"250 2.1.5 ok\r\n").await?),
+            Some(Say(text)) => (text.starts_with(b"25"), self.answer(Rcpt, b"").await?),
+            _ => (true, self.answer(Rcpt, b"250 2.1.5 ok\r\n").await?),
+        })
     }
 
     async fn content(&mut self, mut mail: Mail) -> io::Result<bool> {

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::campaigns;
 use super::fault::Failure;
+use super::recent::Recent;
 use super::request;
 use super::row::{self, Columns, credential_columns, digests_columns, issuance_columns, notice_columns};
 use crate::domain::agreement::{Agreement, AgreementKey};
@@ -25,7 +26,8 @@ pub(super) enum Extent {
     Whole,
 }
 
-pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure> {
+/// What a command asked for. A client that was written last is not read again.
+pub(super) fn loaded(sql: &Connection, recent: &Recent, scope: &Scope) -> Result<Loaded, Failure> {
     let request = match &scope.client {
         Find::Request(id) => request::load(sql, *id)?,
         Find::Nothing | Find::Application(_) | Find::Issuance(_) | Find::Delivery(_) | Find::ClientId(_) => None,
@@ -39,14 +41,14 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
         None => find(sql, &scope.client)?,
     };
     let mut client = match &application {
-        Some(application) => self::client(sql, application, Extent::Live)?,
+        Some(application) => live(sql, recent, application)?,
         None => None,
     };
     // A case that has no client of its own may have been granted to another's.
     if let (None, Find::Application(case)) = (&client, &scope.client)
         && let Some(owner) = application_of_case(sql, case)?
     {
-        client = self::client(sql, &owner, Extent::Live)?;
+        client = live(sql, recent, &owner)?;
     }
     let agreement = match (&scope.agreement, &client) {
         (Terms::Of(key), _) => agreement(sql, key)?,
@@ -78,6 +80,15 @@ pub(super) fn loaded(sql: &Connection, scope: &Scope) -> Result<Loaded, Failure>
     };
     let slice = Slice { client, event, agreement, campaign, request };
     Ok(Loaded { slice, shares, fetches, case_owner, named, reissued, asked_address })
+}
+
+fn live(sql: &Connection, recent: &Recent, application: &ApplicationId) -> Result<Option<Client>, Failure> {
+    let Some(known) = recent.client(application) else {
+        return client(sql, application, Extent::Live);
+    };
+    #[cfg(test)]
+    assert_eq!(Some(known), client(sql, application, Extent::Live)?.as_ref(), "what was written last is what is stored");
+    Ok(Some(known.clone()))
 }
 
 /// The application, and the version when a delivery was asked for.
@@ -254,6 +265,24 @@ pub(super) fn first<T>(
     let mut statement = sql.prepare_cached(query)?;
     let found = statement.query_row(values, |row| Ok(read(row))).optional()?;
     found.transpose()
+}
+
+/// The rows that `query` finds and that can be read: in a list of what is due a damaged row holds up nobody but itself.
+pub(super) fn readable<T>(
+    sql: &Connection,
+    query: &str,
+    values: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let rows: Vec<_> = all(sql, query, values, |row| match read(row) {
+        Ok(found) => Ok(Some(found)),
+        Err(Failure::Damaged { table, what }) => {
+            tracing::error!(table, what, "a row of what is due is damaged and was left out");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    })?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
 /// All rows that `query` finds.

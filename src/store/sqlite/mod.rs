@@ -11,6 +11,7 @@ mod copy;
 mod fault;
 mod load;
 mod queries;
+mod recent;
 mod request;
 mod row;
 mod save;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, Row};
 use super::audit;
 use super::campaigns;
 use super::fault::{Failure, sorted};
-use super::load::{self, Extent, all, first};
+use super::load::{self, Extent, all, first, readable};
 use super::request;
 use super::row::{self, Columns, credential_columns, issuance_columns, party_text};
 use crate::domain::campaign::{Campaign, Filter};
@@ -241,7 +241,7 @@ impl Queries for Reader {
     fn due_notices(&mut self, now: Timestamp, limit: u32) -> Read<Vec<(ApplicationId, NoticeId)>> {
         let query = "SELECT application, id FROM notice \
                      WHERE not_before IS NOT NULL AND not_before <= ?1 ORDER BY not_before LIMIT ?2";
-        Ok(all(&self.sql, query, (now.millis(), limit), |row| {
+        Ok(readable(&self.sql, query, (now.millis(), limit), |row| {
             let mut columns = Columns::of(row, "notice");
             Ok((columns.parsed("application")?, columns.parsed("id")?))
         })?)
@@ -250,7 +250,7 @@ impl Queries for Reader {
     fn due_deadlines(&mut self, now: Timestamp, limit: u32) -> Read<Vec<ApplicationId>> {
         let query = "SELECT application FROM client \
                      WHERE next_deadline IS NOT NULL AND next_deadline <= ?1 ORDER BY next_deadline LIMIT ?2";
-        Ok(self.applications(query, (now.millis(), limit))?)
+        Ok(readable(&self.sql, query, (now.millis(), limit), |row| Columns::of(row, "client").parsed("application"))?)
     }
 
     fn behind_their_agreement(&mut self, after: u64, limit: u32) -> Read<Behind> {
@@ -397,7 +397,7 @@ impl Reader {
     fn due(&self, now: Timestamp, in_campaign: bool, limit: u32) -> Result<Vec<(ApplicationId, IssuanceId)>, Failure> {
         let query = "SELECT application, issuance FROM client WHERE in_campaign = ?1 \
                      AND next_attempt IS NOT NULL AND next_attempt <= ?2 ORDER BY next_attempt LIMIT ?3";
-        all(&self.sql, query, (in_campaign, now.millis(), limit), |row| {
+        readable(&self.sql, query, (in_campaign, now.millis(), limit), |row| {
             let mut columns = Columns::of(row, "client");
             Ok((columns.parsed("application")?, columns.parsed("issuance")?))
         })

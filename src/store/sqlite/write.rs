@@ -13,6 +13,7 @@ use rusqlite::{Connection, MAIN_DB};
 use super::connection::BUSY;
 use super::fault::{Failure, sorted};
 use super::load::{self, all, first};
+use super::recent::Recent;
 use super::row::{self, Columns};
 use super::save;
 use crate::domain::credential::CredentialState;
@@ -24,13 +25,14 @@ use crate::store::contract::{Enclosure, Loaded, Scope, Unavailable};
 use crate::store::index::{Grant, verifying_until};
 
 /// Pages of the write-ahead log (4 KiB each) from which on it is copied into the database.
-const WAL_PAGES: i32 = 1000;
+const WAL_PAGES: i32 = 8000;
 
 /// The connection that writes.
 pub(in crate::store) struct SqliteWriter {
     sql: Connection,
     files: [Watched; 2],
     wal_pages: Arc<AtomicI32>,
+    recent: Recent,
 }
 
 impl SqliteWriter {
@@ -46,7 +48,7 @@ impl SqliteWriter {
         let mut wal = path.clone().into_os_string();
         wal.push("-wal");
         let files = [Watched::new(path), Watched::new(wal.into())];
-        Ok(Self { sql, files, wal_pages })
+        Ok(Self { sql, files, wal_pages, recent: Recent::default() })
     }
 
     /// For the suite, which makes it fail.
@@ -92,7 +94,7 @@ impl Backend for SqliteWriter {
     }
 
     fn load(&mut self, scope: &Scope) -> Result<Loaded, Fault> {
-        Ok(load::loaded(&self.sql, scope)?)
+        Ok(load::loaded(&self.sql, &self.recent, scope)?)
     }
 
     fn append(&mut self, seq: u64, application: Option<&ApplicationId>, bytes: &[u8]) -> Result<(), Fault> {
@@ -100,7 +102,11 @@ impl Backend for SqliteWriter {
     }
 
     fn save(&mut self, change: &Change<'_>) -> Result<(), Fault> {
-        Ok(save::change(&self.sql, change)?)
+        save::change(&self.sql, change)?;
+        if let Some(change) = &change.client {
+            self.recent.wrote(change.client);
+        }
+        Ok(())
     }
 
     fn enclose(&mut self, enclosure: &Enclosure) -> Result<(), Fault> {
@@ -112,10 +118,13 @@ impl Backend for SqliteWriter {
     }
 
     fn commit(&mut self) -> Result<(), Fault> {
-        self.run("COMMIT")
+        self.run("COMMIT")?;
+        self.recent.commit();
+        Ok(())
     }
 
     fn roll_back(&mut self) {
+        self.recent.roll_back();
         // Some errors, a full disk among them, have SQLite roll back by itself.
         if !self.sql.is_autocommit()
             && let Err(fault) = self.run("ROLLBACK")

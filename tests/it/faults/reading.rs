@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::harness::Harness;
 use crate::harness::approval::Approval;
 use crate::process::Process;
+use crate::sink::Behaviour;
 
 /// Clients in a database that nothing is kept of in a log beside it, and a daemon that has not read them yet.
 fn at_work() -> (Harness, Process, Vec<Approval>) {
@@ -69,12 +70,41 @@ fn pages_that_are_overwritten_under_a_running_daemon_end_it_and_the_next_start_s
 fn a_damaged_row_is_refused_alone() {
     let (harness, daemon, approvals) = at_work();
     let (struck, spared) = (approvals[0].application(), approvals[1].application());
-    let change = format!("UPDATE client SET software = char(10) WHERE application = '{struck}'");
-    let ran = Command::new("sqlite3").arg(harness.path().join("state/tallyd.db")).arg(change).output().unwrap();
-    assert!(ran.status.success(), "{ran:?}");
+    change(&harness, &format!("UPDATE client SET software = char(10) WHERE application = '{struck}'"));
     harness.run(&["show", struck]).expect_exit(1);
     harness.run(&["show", spared]).expect_exit(0);
     assert!(harness.log().contains("damaged row in table client"), "{}", harness.log());
     harness.issue(&Approval::new());
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn an_order_whose_row_is_damaged_waits_by_itself_and_nobody_elses_mail_waits_with_it() {
+    let harness = Harness::start_with(|settings| settings.mail = "sessions = 1".to_owned());
+    harness.sink().behave(Behaviour::Rcpt450);
+    let struck = Approval::new();
+    harness.approve(&struck);
+    harness.until("the relay puts the order off", || (!harness.entries("issuance.queued").is_empty()).then_some(()));
+    let application = struck.application();
+    change(&harness, &format!("UPDATE contact SET email = '@' || email WHERE application = '{application}'"));
+    harness.sink().behave(Behaviour::Ok);
+    let met = || harness.log().matches("damaged row in table contact").count();
+    harness.until("the damaged row is met", || (met() > 0).then_some(()));
+    let others: Vec<_> = (0..20).map(|_| Approval::new()).collect();
+    for other in &others {
+        harness.approve(other);
+        harness.part_one(other.technical(), 0);
+    }
+    // Were it tried with every other one, it would have been met twenty times.
+    assert!(met() < 8, "{}", harness.log());
+    change(&harness, &format!("UPDATE contact SET email = substr(email, 2) WHERE application = '{application}'"));
+    harness.receive(&struck, 0);
+}
+
+/// Somebody writes into the tables beside the daemon.
+fn change(harness: &Harness, statement: &str) {
+    let mut sqlite = Command::new("sqlite3");
+    let ran = sqlite.arg(harness.path().join("state/tallyd.db")).args(["-cmd", ".timeout 5000"]).arg(statement);
+    let ran = ran.output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
 }
