@@ -132,7 +132,7 @@ impl Daemon {
         // Both conditions are looked up in partial indexes, so that looking costs the daemon nothing.
         let mut open = tables.prepare(
             "SELECT EXISTS (SELECT 1 FROM client WHERE next_attempt IS NOT NULL) \
-             OR EXISTS (SELECT 1 FROM credential WHERE state = 'generated')",
+             OR EXISTS (SELECT 1 FROM credential WHERE state IN ('generated', 'mailed') AND state = 'generated')",
         )?;
         let began = Instant::now();
         while open.query_row([], |row| row.get(0))? {

@@ -39,14 +39,9 @@ impl StateFigures {
         registry.register("tallyd_state", "Orders, credentials, notices and requests by state", self.0.clone());
     }
 
-    async fn refresh(&self, desk: &Desk) {
-        match desk.read(|queries| queries.counts()).await {
-            Ok(counts) => {
-                for ((of, state), count) in counts {
-                    self.0.get_or_create(&StateLabels { of, state }).set(i64::try_from(count).unwrap_or(i64::MAX));
-                }
-            }
-            Err(error) => tracing::error!(%error, "the tables cannot be counted"),
+    fn refresh(&self, desk: &Desk) {
+        for ((of, state), count) in desk.tally() {
+            self.0.get_or_create(&StateLabels { of, state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 }
@@ -61,7 +56,7 @@ pub(super) async fn run(
     loop {
         clock(&service.desk, &steady).await;
         epochs(&service.desk).await;
-        figures.refresh(&service.desk).await;
+        figures.refresh(&service.desk);
         service.tidy();
         tokio::select! {
             () = stop.begun() => return,

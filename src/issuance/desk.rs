@@ -42,6 +42,7 @@ use crate::store::handle::Store;
 use crate::store::index::Grant;
 use crate::store::queries::{Queries, ReadError};
 use crate::store::seal::Sealer;
+use crate::store::tally::Counts;
 
 /// What the desk works with.
 pub struct Desk {
@@ -281,6 +282,11 @@ impl Desk {
         let answer = self.noting_strangers(command, recipient, reference).await?.into_answer();
         self.work.notify_one();
         Ok(answer)
+    }
+
+    /// How many orders, credentials, notices and requests are in each state. Touches memory only.
+    pub fn tally(&self) -> Counts {
+        self.store.tally().counts()
     }
 
     /// Whether a gateway may let the holder of this secret in. Touches memory only.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::contract::{Enclosure, Loaded, Scope, Unavailable};
 use super::index::Grant;
 use super::queries::Queries;
+use super::tally::Counts;
 use crate::domain::agreement::Agreement;
 use crate::domain::campaign::Campaign;
 use crate::domain::client::Client;
@@ -62,6 +63,9 @@ pub trait Backend: Send + 'static {
 
     /// The public ids with a credential that verifies, for the index.
     fn holders(&mut self) -> Result<Vec<(ClientId, Holder)>, Fault>;
+
+    /// How many orders, credentials, notices and requests are in each state, for the tally.
+    fn counts(&mut self) -> Result<Counts, Fault>;
 }
 
 /// The reading side of a database, on a connection of its own.

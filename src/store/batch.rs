@@ -4,7 +4,8 @@
 use super::backend::{Backend, Fault, Head, Holder, Write};
 use super::contract::{Enclosure, Loaded, Unavailable};
 use super::job::{Decided, Job};
-use super::{change, index};
+use super::tally::Move;
+use super::{change, index, tally};
 use crate::domain::ids::ClientId;
 use crate::domain::issuance::Issuance;
 use crate::domain::time::Timestamp;
@@ -23,6 +24,8 @@ pub(super) struct Committed {
     pub(super) verdicts: Vec<Verdict>,
     /// What the index is to follow.
     pub(super) holders: Vec<(ClientId, Option<Holder>)>,
+    /// What the tally is to follow.
+    pub(super) moves: Vec<Move>,
     /// Entries in the journal now.
     pub(super) size: u64,
     /// Whether sealed shares or addresses were erased.
@@ -61,7 +64,9 @@ fn attempt(
     clock: &dyn Clock,
     key: &SigningKey,
 ) -> Result<Committed, Fault> {
-    let mut batch = Batch { head: backend.begin()?, backend, clock, holders: Vec::new(), wrote: false, erased: false };
+    let head = backend.begin()?;
+    let (holders, moves) = (Vec::new(), Vec::new());
+    let mut batch = Batch { head, backend, clock, holders, moves, wrote: false, erased: false };
     let verdicts = jobs.iter_mut().map(|job| batch.rule(job.as_mut())).collect::<Result<_, _>>()?;
     if batch.wrote {
         batch.head.checkpoint = Checkpoint::sign(&batch.head.tree, key);
@@ -73,6 +78,7 @@ fn attempt(
     Ok(Committed {
         verdicts,
         holders: batch.holders,
+        moves: batch.moves,
         size: batch.head.tree.size(),
         erased: batch.erased,
         wrote: batch.wrote,
@@ -84,6 +90,7 @@ struct Batch<'a> {
     clock: &'a dyn Clock,
     head: Head,
     holders: Vec<(ClientId, Option<Holder>)>,
+    moves: Vec<Move>,
     wrote: bool,
     erased: bool,
 }
@@ -139,6 +146,7 @@ impl Batch<'_> {
         }
         let change = change::between(&applied.before, &applied.displaced, &after.slice);
         self.backend.save(&change)?;
+        tally::moves(&applied.before, &change, &mut self.moves);
         self.erased |= change.erased_address.is_some();
         if let Some(change) = &change.client {
             self.erased |= !change.erased_shares.is_empty() || !change.erased_contacts.is_empty();

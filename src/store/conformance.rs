@@ -23,6 +23,7 @@ use super::backend::{Backend, Change, Fault, Head, Holder, Instance, Reading};
 use super::contract::{Enclosure, Loaded, Scope};
 use super::fence::Fence;
 use super::handle::{StartError, Store};
+use super::tally::Counts;
 use crate::domain::ids::{ApplicationId, ClientId};
 use crate::domain::pseudonym::Pseudonyms;
 use crate::domain::random::{Randomness, RandomnessFailed};
@@ -129,6 +130,9 @@ impl<K: Kind + 'static> Backend for Sabotaged<K> {
     fn holders(&mut self) -> Result<Vec<(ClientId, Holder)>, Fault> {
         self.inner.holders()
     }
+    fn counts(&mut self) -> Result<Counts, Fault> {
+        self.inner.counts()
+    }
 }
 
 /// A store over a scratch directory. Dropping stops it.
@@ -175,9 +179,15 @@ impl<K: Kind + 'static> Bench<K> {
         }
     }
 
+    /// What was counted along the way is what is counted anew.
     fn restart(&mut self) {
+        let counted = |bench: &Self| -> Counts {
+            bench.store().tally().counts().into_iter().filter(|(_, count)| *count > 0).collect()
+        };
+        let before = counted(self);
         self.stop();
         self.start().unwrap();
+        assert_eq!(counted(self), before);
     }
 
     fn store(&self) -> &Store {

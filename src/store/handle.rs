@@ -16,6 +16,7 @@ use super::job::{Outcome, job_for};
 use super::queries::{Queries, ReadError};
 use super::reader::{self, Question, cannot_ask};
 use super::sqlite::{self, OpenError};
+use super::tally::Tally;
 use super::writer::{self, Due, Message, OnFatal, Writer};
 use crate::domain::random::Randomness;
 use crate::journal::checkpoint::{Checkpoint, NotACheckpoint};
@@ -32,6 +33,7 @@ struct Shared {
     commands: SyncSender<Message>,
     questions: SyncSender<Question>,
     index: Arc<VerifyIndex>,
+    tally: Arc<Tally>,
     head: Head,
     threads: Mutex<Threads>,
 }
@@ -146,17 +148,18 @@ impl Store {
         on_fatal: OnFatal,
     ) -> Result<Self, StartError> {
         let head = backend.begin()?;
-        let holders = backend.holders();
+        let (holders, counts) = (backend.holders(), backend.counts());
         backend.roll_back();
         check_head(&head, &key)?;
         let fence = fence(&head)?;
-        let index = Arc::new(VerifyIndex::new(holders?));
+        let (index, tally) = (Arc::new(VerifyIndex::new(holders?)), Arc::new(Tally::new(counts?)));
         let (commands, queue) = mpsc::sync_channel(writer::QUEUE_MAX);
         let (questions, asked) = mpsc::sync_channel(reader::QUEUE_MAX);
         let writer = Writer {
             backend,
             fence,
             index: Arc::clone(&index),
+            tally: Arc::clone(&tally),
             key,
             clock,
             // A crash may have come between an erasure and its purge.
@@ -167,7 +170,7 @@ impl Store {
         let reader = Some(spawn("tallyd-reader", move || reader::run(reading, asked, &told))?);
         let writer = Some(spawn("tallyd-writer", move || writer.run(queue, &on_fatal))?);
         let threads = Mutex::new(Threads { reader, writer });
-        let shared = Shared { commands, questions, index, head, threads };
+        let shared = Shared { commands, questions, index, tally, head, threads };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -220,6 +223,11 @@ impl Store {
     /// What gateways are answered from.
     pub fn index(&self) -> &Arc<VerifyIndex> {
         &self.shared.index
+    }
+
+    /// How many orders, credentials, notices and requests are in each state.
+    pub fn tally(&self) -> &Tally {
+        &self.shared.tally
     }
 
     /// Where the journal stood when the store was opened.

@@ -30,6 +30,7 @@ pub mod queries;
 mod reader;
 pub mod seal;
 mod sqlite;
+pub mod tally;
 pub mod verification;
 mod writer;
 

@@ -2,7 +2,7 @@
 //!
 //! Rows are parsed into domain types again; a row that does not parse is damage, not an empty answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::audit::{Difference, Expected, Stored};
@@ -42,8 +42,9 @@ pub trait Queries {
     /// What was mailed under a Message-ID.
     fn mailed_as(&mut self, message_id: MessageId) -> Result<Option<Mailed>, ReadError>;
 
-    /// The pair that a secret belongs to, whatever has become of its version. One look-up in an index.
-    fn holder_of(&mut self, verifier: &Verifier) -> Result<Option<HeldKey>, ReadError>;
+    /// The pairs that secrets belong to, whatever has become of their versions. All keys are looked at once: an index
+    /// would cost every issuance more than the rare question is worth.
+    fn holders_of(&mut self, verifiers: &BTreeSet<Verifier>) -> Result<BTreeMap<Verifier, HeldKey>, ReadError>;
 
     /// Clients in order of application, from after `after`, at most `limit`.
     fn clients(
@@ -148,9 +149,6 @@ pub trait Queries {
 
     /// The newest signed checkpoint (C2SP note text).
     fn checkpoint(&mut self) -> Result<String, ReadError>;
-
-    /// How many orders, credentials, notices and requests are in each state, for the metrics.
-    fn counts(&mut self) -> Result<BTreeMap<(&'static str, String), u64>, ReadError>;
 }
 
 /// The tables could not be read.

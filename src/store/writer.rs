@@ -16,6 +16,7 @@ use super::contract::Unavailable;
 use super::fence::Fence;
 use super::index::VerifyIndex;
 use super::job::Job;
+use super::tally::Tally;
 use crate::journal::key::SigningKey;
 use crate::platform::clock::Clock;
 
@@ -59,6 +60,7 @@ pub(super) struct Writer<B> {
     pub(super) backend: B,
     pub(super) fence: Fence,
     pub(super) index: Arc<VerifyIndex>,
+    pub(super) tally: Arc<Tally>,
     pub(super) key: SigningKey,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) due: Due,
@@ -188,6 +190,7 @@ impl<B: Backend> Writer<B> {
     fn release(&mut self, committed: Committed, jobs: Vec<Box<dyn Job>>) -> Result<(), Fault> {
         let wrote = committed.wrote;
         self.index.follow(committed.holders);
+        self.tally.follow(&committed.moves);
         for (job, verdict) in jobs.into_iter().zip(committed.verdicts) {
             match verdict {
                 Verdict::Decided(at) => job.answer(at),

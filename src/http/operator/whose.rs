@@ -1,5 +1,5 @@
 //! Whose a found secret or client_id is. The secret itself never comes here: it is asked for by its verifier, which opens
-//! nothing, and found by an index whatever has become of its version. Changes nothing.
+//! nothing, and found whatever has become of its version. Changes nothing.
 
 use std::sync::Arc;
 
@@ -59,16 +59,21 @@ async fn whose(service: Arc<Service>, mut request: Authorised<Operator>) -> Resu
     let now = service.desk.clock.now();
     let answers = service
         .desk
-        .read(move |queries| question.of.iter().map(|thing| held(queries, thing, now)).collect::<Result<Vec<_>, _>>())
+        .read(move |queries| held(queries, &question.of, now))
         .await
         .map_err(unreadable)?;
     json(StatusCode::OK, &answers)
 }
 
-fn held(queries: &mut dyn Queries, thing: &Thing, now: Timestamp) -> Result<Option<Held>, ReadError> {
-    match thing {
+fn held(queries: &mut dyn Queries, things: &[Thing], now: Timestamp) -> Result<Vec<Option<Held>>, ReadError> {
+    let verifiers = things.iter().filter_map(|thing| match thing {
+        Thing::Verifier(verifier) => Some(*verifier),
+        Thing::ClientId(_) => None,
+    });
+    let keys = queries.holders_of(&verifiers.collect())?;
+    let of = |thing: &Thing| match thing {
         Thing::Verifier(verifier) => {
-            let Some(key) = queries.holder_of(verifier)? else { return Ok(None) };
+            let Some(key) = keys.get(verifier).cloned() else { return Ok(None) };
             let view = queries.client(&key.application)?;
             Ok(view.and_then(|view| Held::of_secret(view, key.version, key.label, now)))
         }
@@ -77,5 +82,6 @@ fn held(queries: &mut dyn Queries, thing: &Thing, now: Timestamp) -> Result<Opti
             let view = queries.client(&application)?;
             Ok(view.and_then(|view| Held::of_client_id(view, client_id, now)))
         }
-    }
+    };
+    things.iter().map(of).collect()
 }

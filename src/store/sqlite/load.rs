@@ -184,7 +184,7 @@ pub(super) fn client(sql: &Connection, application: &ApplicationId, extent: Exte
         ),
         Extent::Whole => concat!("SELECT ", credential_columns!(), " FROM credential WHERE application = ?1"),
     };
-    let credentials = credentials(sql, query, application, application.as_str())?;
+    let credentials = credentials(sql, query, application, [application.as_str()])?;
     client.credentials = credentials.into_iter().map(|it| (it.version, it)).collect();
     let query = match extent {
         Extent::Live => {
@@ -209,14 +209,14 @@ pub(super) fn credential(
     bare.map(|bare| with_digests(sql, application, bare)).transpose()
 }
 
-/// The credentials of one application that `query` finds by `?1`, with their digests.
+/// The credentials of one application that `query` finds, with their digests.
 pub(super) fn credentials(
     sql: &Connection,
     query: &str,
     application: &ApplicationId,
-    by: impl AsRef<str>,
+    by: impl Params,
 ) -> Result<Vec<Credential>, Failure> {
-    let bare: Vec<_> = all(sql, query, [by.as_ref()], |row| row::credential(&mut Columns::of(row, "credential")))?;
+    let bare: Vec<_> = all(sql, query, by, |row| row::credential(&mut Columns::of(row, "credential")))?;
     bare.into_iter().map(|bare| with_digests(sql, application, bare)).collect()
 }
 

@@ -23,6 +23,7 @@ use crate::journal::tree::Frontier;
 use crate::store::backend::{Backend, Change, Fault, Head, Holder, Instance};
 use crate::store::contract::{Enclosure, Loaded, Scope, Unavailable};
 use crate::store::index::{Grant, verifying_until};
+use crate::store::tally::Counts;
 
 /// Pages of the write-ahead log (4 KiB each) from which on it is copied into the database.
 const WAL_PAGES: i32 = 8000;
@@ -165,6 +166,10 @@ impl Backend for SqliteWriter {
     fn holders(&mut self) -> Result<Vec<(ClientId, Holder)>, Fault> {
         Ok(holders(&self.sql)?)
     }
+
+    fn counts(&mut self) -> Result<Counts, Fault> {
+        Ok(counts(&self.sql)?)
+    }
 }
 
 /// A file of the open database. Its path must go on naming it: another file under that name, or none, means that
@@ -202,7 +207,9 @@ fn holders(sql: &Connection) -> Result<Vec<(ClientId, Holder)>, Failure> {
                  JOIN client a ON a.application = v.application \
                  JOIN credential_key k ON k.application = v.application AND k.version = v.version \
                  JOIN client_key c ON c.application = v.application AND c.label = k.label \
-                 WHERE v.state IN ('active', 'retiring') ORDER BY c.client_id";
+                 WHERE (v.application, v.version) IN ( \
+                   SELECT application, version FROM credential WHERE state = 'active' UNION ALL \
+                   SELECT application, version FROM credential WHERE state = 'retiring') ORDER BY c.client_id";
     let rows: Vec<_> = all(sql, query, [], |row| {
         let mut columns = Columns::of(row, "credential");
         let client_id: ClientId = columns.parsed("client_id")?;
@@ -233,4 +240,21 @@ fn holders(sql: &Connection) -> Result<Vec<(ClientId, Holder)>, Failure> {
         }
     }
     Ok(holders)
+}
+
+fn counts(sql: &Connection) -> Result<Counts, Failure> {
+    let mut counts = Counts::new();
+    for (table, query) in [
+        ("issuance", "SELECT state, count(*) FROM issuance GROUP BY state"),
+        ("credential", "SELECT state, count(*) FROM credential GROUP BY state"),
+        ("notice", "SELECT state, count(*) FROM notice GROUP BY state"),
+        ("request", "SELECT json_extract(state, '$.is') AS state, count(*) FROM request GROUP BY 1"),
+    ] {
+        let states: Vec<(String, u64)> = all(sql, query, [], |row| {
+            let mut columns = Columns::of(row, table);
+            Ok((columns.plain("state")?, columns.plain("count")?))
+        })?;
+        counts.extend(states.into_iter().map(|(state, count)| ((table, state), count)));
+    }
+    Ok(counts)
 }

@@ -100,7 +100,6 @@ CREATE TABLE issuance (
 -- A campaign re-issues a client once, even against a fault in the program.
 CREATE UNIQUE INDEX issuance_of_campaign ON issuance (campaign, application) WHERE campaign IS NOT NULL;
 CREATE INDEX issuance_of_application ON issuance (application);
-CREATE INDEX issuance_in_state ON issuance (state);
 
 CREATE TABLE credential (
   application   TEXT NOT NULL REFERENCES client (application),
@@ -124,8 +123,7 @@ CREATE TABLE credential (
 -- The two rules that must hold even against a fault in the program.
 CREATE UNIQUE INDEX credential_active ON credential (application) WHERE state = 'active';
 CREATE UNIQUE INDEX credential_on_its_way ON credential (application) WHERE state IN ('generated', 'mailed');
-CREATE INDEX credential_of_issuance ON credential (issuance);
-CREATE INDEX credential_in_state ON credential (state);
+CREATE INDEX credential_retiring ON credential (application) WHERE state = 'retiring';
 CREATE INDEX credential_by_message_id ON credential (message_id);
 
 CREATE TABLE credential_key (
@@ -138,8 +136,6 @@ CREATE TABLE credential_key (
   PRIMARY KEY (application, version, label),
   FOREIGN KEY (application, version) REFERENCES credential (application, version)
 ) STRICT, WITHOUT ROWID;
--- Whose a found secret is, also one of a version that is over.
-CREATE INDEX credential_key_by_verifier ON credential_key (verifier);
 
 CREATE TABLE notice (
   id           TEXT NOT NULL PRIMARY KEY,
@@ -153,7 +149,6 @@ CREATE TABLE notice (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX notice_of_application ON notice (application, state);
 CREATE INDEX notice_to_send ON notice (not_before) WHERE not_before IS NOT NULL;
-CREATE INDEX notice_in_state ON notice (state);
 
 -- What waits for a second person, or did. The id is a digest of the content.
 CREATE TABLE request (
