@@ -20,7 +20,8 @@ use crate::domain::ids::{ApplicationId, ContactId, Environment, IssuanceId, Noti
 use crate::domain::notice::{Addressee, NoticeKind};
 use crate::domain::request::{News, Request, RequestId, RequestState};
 use crate::mail::{
-    Agency, MailFailure, NoticeMail, Offered, OutgoingMail, PartOne, PickupUrl, RequestMail, Session, Verdict,
+    Agency, Following, MailFailure, NoticeMail, Offered, OutgoingMail, PartOne, PickupUrl, RequestMail, Session,
+    Verdict,
 };
 use crate::platform::memory::Scrubbed;
 use crate::store::contract::{Command, Recorded, SubmitError};
@@ -51,11 +52,42 @@ pub struct Courier {
 
 /// What became of one errand, for the one who keeps the sessions.
 pub struct Done {
-    /// The session, when it can be used again.
-    pub session: Option<Session>,
+    /// How the session stands, and the relay towards the errand after this one where it was asked already.
+    pub following: Following,
     /// What is to come of it.
     pub next: Next,
 }
+
+/// How the relay stands towards an errand.
+pub enum Way {
+    /// It was not asked yet.
+    Open(Session),
+    /// It has accepted the recipient.
+    Offered(Offered),
+    /// It takes no mail for the recipient now.
+    Refused(Option<Session>, MailFailure),
+}
+
+impl Way {
+    async fn take_back(self) -> Option<Session> {
+        match self {
+            Self::Open(session) => Some(session),
+            Self::Offered(offered) => offered.withdraw().await,
+            Self::Refused(session, _) => session,
+        }
+    }
+
+    async fn offer(self, to: &EmailAddress) -> Result<Offered, (Option<Session>, MailFailure)> {
+        match self {
+            Self::Open(session) => session.offer(to).await,
+            Self::Offered(offered) => Ok(offered),
+            Self::Refused(session, failure) => Err((session, failure)),
+        }
+    }
+}
+
+/// Names the recipient of the errand that follows, once it is certain that it will be carried out next.
+pub type Successor<'a> = &'a mut (dyn FnMut() -> Option<EmailAddress> + Send);
 
 /// What is to come of an errand.
 pub enum Next {
@@ -94,6 +126,13 @@ impl ReadAhead {
     fn if_fresh(self) -> Option<Correspondence> {
         (self.at.elapsed() < FRESH).then_some(*self.correspondence)
     }
+
+    /// Whom the mail with part 1 of this order is for.
+    pub fn recipient(&self, issuance: IssuanceId) -> Option<&EmailAddress> {
+        let correspondence = &*self.correspondence;
+        let is_still_it = correspondence.client.issuance.id == issuance && self.at.elapsed() < FRESH;
+        correspondence.technical().filter(|_| is_still_it).map(|contact| &contact.email)
+    }
 }
 
 /// Ends when a fact is on record, or when it is known that it will not be.
@@ -102,21 +141,21 @@ pub type Recording = Pin<Box<dyn Future<Output = OnRecord> + Send>>;
 impl Done {
     /// Nothing more is to be done.
     fn with(session: Option<Session>) -> Self {
-        Self { session, next: Next::Nothing }
+        Self { following: Following::Nothing(session), next: Next::Nothing }
     }
 
     /// To be tried again later.
     pub fn not_begun(session: Option<Session>) -> Self {
-        Self { session, next: Next::Again }
+        Self { following: Following::Nothing(session), next: Next::Again }
     }
 
     /// To be tried again by itself.
     fn aside(session: Option<Session>) -> Self {
-        Self { session, next: Next::Aside }
+        Self { following: Following::Nothing(session), next: Next::Aside }
     }
 
-    fn recording(session: Option<Session>, recording: Recording) -> Self {
-        Self { session, next: Next::Recording(recording) }
+    fn recording(following: Following, recording: Recording) -> Self {
+        Self { following, next: Next::Recording(recording) }
     }
 }
 
@@ -135,10 +174,11 @@ impl Courier {
     /// changed since then is found out when the version is to be put on record.
     pub async fn deliver(
         &self,
-        session: Session,
+        way: Way,
         application: ApplicationId,
         issuance: IssuanceId,
         ahead: Option<ReadAhead>,
+        successor: Successor<'_>,
     ) -> Done {
         let own = application.clone();
         let read = match ahead.and_then(ReadAhead::if_fresh) {
@@ -148,18 +188,21 @@ impl Courier {
         let addressee = match read {
             Ok(Some(addressee)) if addressee.client.issuance.id == issuance => addressee,
             // Superseded between the queue and here.
-            Ok(_) => return Done::with(Some(session)),
-            Err(error) => return unread(session, &application, error),
+            Ok(_) => return Done::with(way.take_back().await),
+            Err(error) => return unread(way.take_back().await, &application, error),
         };
         let to = addressee.client.contacts.technical().map(|contact| contact.id);
         let attempt = Attempt { courier: self, application, issuance, to };
         let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
             tracing::error!(%issuance, "the technical contact was erased; the order needs a new one");
-            return attempt.settle(Some(session), None, Outcome::NoVersion(Setback::Permanent));
+            let session = way.take_back().await;
+            return attempt.settle(Following::Nothing(session), None, Outcome::NoVersion(Setback::Permanent));
         };
-        match session.offer(&to).await {
+        match way.offer(&to).await {
+            // The address was changed since it was offered; the order is still due.
+            Ok(offered) if *offered.to() != to => Done::with(offered.withdraw().await),
             // This is the future that sees plaintext: its stack is wiped at every pause.
-            Ok(offered) => Scrubbed::new(attempt.run(offered, to, addressee)).await,
+            Ok(offered) => Scrubbed::new(attempt.run(offered, to, addressee, successor)).await,
             Err((session, failure)) => attempt.put_off(session, failure),
         }
     }
@@ -169,7 +212,7 @@ impl Courier {
         let addressee = match self.whole(&application).await {
             Ok(Some(addressee)) => addressee,
             Ok(None) => return Done::with(Some(session)),
-            Err(error) => return unread(session, &application, error),
+            Err(error) => return unread(Some(session), &application, error),
         };
         let (session, outcome) = match self.notice(&addressee, notice) {
             Some(mail) => match hand_over(session, mail).await {
@@ -186,7 +229,7 @@ impl Courier {
             jitter: desk.jitter(),
             policy: Arc::clone(&desk.policy),
         };
-        Done::recording(session, self.record(settle))
+        Done::recording(Following::Nothing(session), self.record(settle))
     }
 
     fn notice(&self, addressee: &Correspondence, id: NoticeId) -> Option<OutgoingMail> {
@@ -235,7 +278,7 @@ impl Courier {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(%request, %error, "a request cannot be read from the tables");
-                return after_reading(session, &error);
+                return after_reading(Some(session), &error);
             }
         };
         let due =
@@ -253,7 +296,7 @@ impl Courier {
         let (desk, request) = (Arc::clone(&self.desk), request.id);
         let settle =
             move || SettleReport { request, report, outcome, jitter: desk.jitter(), policy: Arc::clone(&desk.policy) };
-        Done::recording(session, self.record(settle))
+        Done::recording(Following::Nothing(session), self.record(settle))
     }
 
     fn write_report(&self, request: &Request, id: NoticeId) -> Option<OutgoingMail> {
@@ -336,7 +379,13 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// The relay has accepted the recipient.
-    async fn run(self, offered: Offered, to: EmailAddress, addressee: Correspondence) -> Done {
+    async fn run(
+        self,
+        offered: Offered,
+        to: EmailAddress,
+        addressee: Correspondence,
+        successor: Successor<'_>,
+    ) -> Done {
         let desk = &self.courier.desk;
         let made =
             Bundle::make(&addressee.client, Arc::clone(&desk.policy), &desk.sealer, &*desk.random, desk.clock.now());
@@ -360,9 +409,15 @@ impl Attempt<'_> {
         let (version, reference) = (recorded.answer().version, recorded.answer().reference);
         let Some(mail) = self.write(&addressee, &to, shares, &recorded) else {
             let session = offered.withdraw().await;
-            return self.settle(session, Some(version), Outcome::Void(AbandonCause::MailRefused));
+            return self.settle(Following::Nothing(session), Some(version), Outcome::Void(AbandonCause::MailRefused));
         };
-        let (session, sent) = offered.send(mail).await;
+        let (following, sent) = match successor() {
+            Some(next) => offered.send_and_offer(mail, &next).await,
+            None => {
+                let (session, sent) = offered.send(mail).await;
+                (Following::Nothing(session), sent)
+            }
+        };
         let outcome = match sent {
             Ok(receipt) => {
                 tracing::info!(issuance = %self.issuance, %reference, reply = %receipt.reply(), "the relay took the mail with part 1");
@@ -377,7 +432,7 @@ impl Attempt<'_> {
                 })
             }
         };
-        self.settle(session, Some(version), outcome)
+        self.settle(following, Some(version), outcome)
     }
 
     /// The relay did not take the recipient; no secret was made.
@@ -397,7 +452,7 @@ impl Attempt<'_> {
             Verdict::Never => Setback::Permanent,
             Verdict::Later | Verdict::Unknown => Setback::Passing,
         };
-        self.settle(session, None, Outcome::NoVersion(setback))
+        self.settle(Following::Nothing(session), None, Outcome::NoVersion(setback))
     }
 
     fn write(
@@ -431,10 +486,10 @@ impl Attempt<'_> {
         mail.write().map_err(failed).ok()
     }
 
-    fn settle(&self, session: Option<Session>, version: Option<u32>, outcome: Outcome) -> Done {
+    fn settle(&self, following: Following, version: Option<u32>, outcome: Outcome) -> Done {
         let Ok(notices) = self.courier.desk.notice_ids() else {
             // No random bytes: nothing more will be issued, and the next start clears this version up.
-            return Done::with(session);
+            return Done { following, next: Next::Nothing };
         };
         let (application, issuance, to, notices) =
             (self.application.clone(), self.issuance, self.to, Arc::new(notices));
@@ -449,7 +504,7 @@ impl Attempt<'_> {
             notices: Arc::clone(&notices),
             policy: Arc::clone(&desk.policy),
         };
-        Done::recording(session, self.courier.record(settle))
+        Done::recording(following, self.courier.record(settle))
     }
 
     fn warn(&self, failure: MailFailure) {
@@ -480,15 +535,15 @@ async fn hand_over(session: Session, mail: OutgoingMail) -> Result<(Option<Sessi
     })
 }
 
-fn unread(session: Session, application: &ApplicationId, error: ReadError) -> Done {
+fn unread(session: Option<Session>, application: &ApplicationId, error: ReadError) -> Done {
     tracing::error!(%application, %error, "an order cannot be read from the tables");
     after_reading(session, &error)
 }
 
 /// A damaged row is one errand's trouble, anything else everybody's.
-fn after_reading(session: Session, error: &ReadError) -> Done {
+fn after_reading(session: Option<Session>, error: &ReadError) -> Done {
     match error {
-        ReadError::Damaged { .. } => Done::aside(Some(session)),
-        ReadError::Unavailable(_) | ReadError::Fatal(_) => Done::not_begun(Some(session)),
+        ReadError::Damaged { .. } => Done::aside(session),
+        ReadError::Unavailable(_) | ReadError::Fatal(_) => Done::not_begun(session),
     }
 }

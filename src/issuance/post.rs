@@ -12,12 +12,13 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::aside::Aside;
-use super::deliver::{Courier, Done, Next, OnRecord, ReadAhead};
+use super::deliver::{Courier, Done, Next, OnRecord, ReadAhead, Way};
 use super::desk::Desk;
 use super::expire::Expire;
+use crate::domain::contact::EmailAddress;
 use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId};
 use crate::domain::request::RequestId;
-use crate::mail::{Relay, Session};
+use crate::mail::{Following, Relay, Session};
 use crate::platform::stop::Stop;
 use crate::store::contract::SubmitError;
 use crate::store::queries::{Queries, ReadError};
@@ -51,6 +52,16 @@ enum Back {
 struct Found {
     errand: Errand,
     ahead: Option<ReadAhead>,
+}
+
+impl Found {
+    /// Whom the relay can be asked about ahead.
+    fn recipient(&self) -> Option<&EmailAddress> {
+        match (&self.errand, &self.ahead) {
+            (Errand::Deliver(_, issuance), Some(ahead)) => ahead.recipient(*issuance),
+            (Errand::Deliver(..) | Errand::Tell(..) | Errand::Report(_), _) => None,
+        }
+    }
 }
 
 /// The post room of one daemon.
@@ -262,15 +273,27 @@ struct Round {
 
 impl Round {
     async fn run(mut self) {
-        let mut kept = None;
+        let mut kept = Following::Nothing(None);
         let mut wait = RELAY_AGAIN.0;
         let mut recording: Option<JoinHandle<()>> = None;
-        while let Some(Found { errand, ahead }) = self.next().await {
-            let done = match self.session(kept.take()).await {
-                Some(session) => self.carry(session, errand.clone(), ahead).await,
+        // The relay may have been asked about the one that follows already: then it has begun.
+        let mut following = None;
+        loop {
+            let found = match following.take() {
+                Some(found) => Some(found),
+                None => self.next().await,
+            };
+            let Some(Found { errand, ahead }) = found else { break };
+            let way = match kept {
+                Following::Offered(offered) => Some(Way::Offered(offered)),
+                Following::Refused(session, failure) => Some(Way::Refused(session, failure)),
+                Following::Nothing(session) => self.session(session).await.map(Way::Open),
+            };
+            let done = match way {
+                Some(way) => self.carry(way, errand.clone(), ahead, &mut following).await,
                 None => Done::not_begun(None),
             };
-            kept = done.session;
+            kept = done.following;
             if let Some(before) = recording.take() {
                 ended(before).await;
             }
@@ -300,7 +323,7 @@ impl Round {
         if let Some(last) = recording {
             ended(last).await;
         }
-        if let Some(session) = kept {
+        if let Following::Nothing(Some(session)) = kept {
             session.close().await;
         }
     }
@@ -339,12 +362,30 @@ impl Round {
         }
     }
 
-    async fn carry(&self, session: Session, errand: Errand, ahead: Option<ReadAhead>) -> Done {
-        match errand {
-            Errand::Deliver(application, issuance) => self.courier.deliver(session, application, issuance, ahead).await,
-            Errand::Tell(application, notice) => self.courier.tell(session, application, notice).await,
-            Errand::Report(request) => self.courier.report(session, request).await,
+    async fn carry(&self, way: Way, errand: Errand, ahead: Option<ReadAhead>, following: &mut Option<Found>) -> Done {
+        match (errand, way) {
+            (Errand::Deliver(application, issuance), way) => {
+                let mut successor = || {
+                    *following = self.successor();
+                    following.as_ref().and_then(Found::recipient).cloned()
+                };
+                self.courier.deliver(way, application, issuance, ahead, &mut successor).await
+            }
+            (Errand::Tell(application, notice), Way::Open(session)) => {
+                self.courier.tell(session, application, notice).await
+            }
+            (Errand::Report(request), Way::Open(session)) => self.courier.report(session, request).await,
+            // Only deliveries are asked about ahead. The errand is still due.
+            (Errand::Tell(..) | Errand::Report(_), Way::Offered(_) | Way::Refused(..)) => Done::not_begun(None),
         }
+    }
+
+    /// The errand that this courier does next, if one is waiting and nobody is at the queue.
+    fn successor(&self) -> Option<Found> {
+        if self.stop.has_begun() {
+            return None;
+        }
+        self.waiting.try_lock().ok()?.try_recv().ok()
     }
 
     async fn pause(&mut self, wait: Duration) {

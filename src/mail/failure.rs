@@ -156,6 +156,16 @@ pub enum Trouble {
     Unexpected(ReplyCode),
 }
 
+impl Trouble {
+    /// Whether the relay said what it may not say there, rather than nothing.
+    pub(super) fn is_violation(self) -> bool {
+        match self {
+            Self::ReplyTooLong | Self::Garbled | Self::Surplus | Self::Unexpected(_) => true,
+            Self::Name | Self::NoAnswer | Self::Closed | Self::TimedOut => false,
+        }
+    }
+}
+
 /// Why the other side is not trusted. Each is worth an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Alarm {

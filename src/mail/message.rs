@@ -34,7 +34,7 @@ pub struct Agency {
 #[must_use]
 pub struct OutgoingMail {
     to: EmailAddress,
-    bytes: Vec<u8>,
+    text: String,
 }
 
 impl OutgoingMail {
@@ -43,9 +43,15 @@ impl OutgoingMail {
         &self.to
     }
 
-    /// For the wire.
+    /// For the wire: ASCII, in lines that end with CR LF.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// For the tests, which read it as others do.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.text.as_bytes()
     }
 }
 
@@ -82,11 +88,7 @@ pub(super) struct Envelope<'a> {
 }
 
 /// Puts headers and the two forms of the text together.
-pub(super) fn finish(
-    envelope: Envelope<'_>,
-    text: String,
-    html: String,
-) -> Result<OutgoingMail, MailNotWritten> {
+pub(super) fn finish(envelope: Envelope<'_>, text: String, html: String) -> Result<OutgoingMail, MailNotWritten> {
     let Envelope { agency, to, id, subject, sent, language } = envelope;
     // The boundary stands in no quoted-printable text, where `=` is followed by two digits or the end of the line.
     let boundary = format!("=_{id}");
@@ -106,11 +108,11 @@ pub(super) fn finish(
         .raw_header(HeaderValue::new(name("Content-Language"), language.to_owned()))
         .multipart(parts)
         .map_err(|_| MailNotWritten::Assembly)?;
-    let bytes = message.formatted();
-    if bytes.len() > MAX_MAIL_BYTES {
+    let text = String::from_utf8(message.formatted()).map_err(|_| MailNotWritten::Assembly)?;
+    if text.len() > MAX_MAIL_BYTES {
         return Err(MailNotWritten::TooLarge);
     }
-    Ok(OutgoingMail { to: to.clone(), bytes })
+    Ok(OutgoingMail { to: to.clone(), text })
 }
 
 fn address(address: &EmailAddress) -> Result<Address, MailNotWritten> {

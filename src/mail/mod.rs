@@ -31,5 +31,5 @@ pub use part_one::{BadUrl, PartOne, PickupUrl};
 pub use reply::ReplyCode;
 pub use request::RequestMail;
 pub use returned::{Action, NotReturned, Returned};
-pub use session::{Offered, Relay, RelayReceipt, Session};
+pub use session::{Following, Offered, Relay, RelayReceipt, Session};
 pub use settings::{BadSettings, Deadlines, Login, RelaySettings, Security};

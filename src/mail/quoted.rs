@@ -33,7 +33,10 @@ fn encode_line(line: &[u8], out: &mut Vec<u8>) {
         (column, rest) = (7, after);
     }
     while !rest.is_empty() {
-        let run = rest.iter().take(COLUMNS - column).take_while(|byte| is_plain(**byte)).count();
+        // Most lines are plain as a whole, and whether one is is known faster than where it ceases to be.
+        let line = rest.get(..COLUMNS - column).unwrap_or(rest);
+        let all_plain = line.iter().fold(true, |so_far, byte| so_far & is_plain(*byte));
+        let run = if all_plain { line.len() } else { line.iter().take_while(|byte| is_plain(**byte)).count() };
         let (plain, after) = rest.split_at(run);
         out.extend_from_slice(plain);
         column += run;

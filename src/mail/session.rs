@@ -62,15 +62,24 @@ impl Session {
     /// Asks the relay whether it takes mail for `to`. On failure the session comes back if it is still in step.
     pub async fn offer(mut self, to: &EmailAddress) -> Result<Offered, (Option<Self>, MailFailure)> {
         let limit = self.0.limit();
-        let from = format!("MAIL FROM:<{}>\r\n", self.0.relay.0.settings.sender);
-        let rcpt = format!("RCPT TO:<{to}>\r\n");
-        match self.0.wire.introduce(&from, &rcpt, &limit).await {
+        let (from, rcpt) = self.0.envelope(to);
+        let answer = self.0.wire.introduce(&from, &rcpt, &limit).await;
+        self.offered(to, answer, &limit).await
+    }
+
+    async fn offered(
+        mut self,
+        to: &EmailAddress,
+        answer: Result<Content, Refused>,
+        limit: &Limit,
+    ) -> Result<Offered, (Option<Self>, MailFailure)> {
+        match answer {
             Ok(content) => {
                 self.0.last_used = Instant::now();
                 Ok(Offered { session: self, to: to.clone(), content })
             }
             Err(Refused { phase, fault, in_step }) => {
-                let session = if in_step { self.reset(&limit).await } else { None };
+                let session = if in_step { self.reset(limit).await } else { None };
                 Err((session, fault.at(phase)))
             }
         }
@@ -79,7 +88,7 @@ impl Session {
     /// The session, if it can serve again. One that lay idle for long is asked with NOOP first; one that has carried its
     /// number of mails is closed.
     pub async fn if_alive(mut self) -> Option<Self> {
-        if self.0.mails >= self.0.relay.0.settings.mails_per_session {
+        if self.0.mails_left() == 0 {
             self.close().await;
             return None;
         }
@@ -122,6 +131,16 @@ impl Talk {
     fn limit(&self) -> Limit {
         Limit::starting_now(self.relay.0.settings.deadlines)
     }
+
+    /// How many mails the session may still carry.
+    fn mails_left(&self) -> u32 {
+        self.relay.0.settings.mails_per_session.saturating_sub(self.mails)
+    }
+
+    /// MAIL and RCPT.
+    fn envelope(&self, to: &EmailAddress) -> (String, String) {
+        (format!("MAIL FROM:<{}>\r\n", self.relay.0.settings.sender), format!("RCPT TO:<{to}>\r\n"))
+    }
 }
 
 /// The relay has accepted the recipient; only the mail is missing. Now is the time to make the secret.
@@ -132,7 +151,50 @@ pub struct Offered {
     content: Content,
 }
 
+/// How a session stands after a mail.
+#[must_use]
+pub enum Following {
+    /// The relay has accepted the next recipient.
+    Offered(Offered),
+    /// It takes no mail for the next recipient now. The session comes back if it is still in step.
+    Refused(Option<Session>, MailFailure),
+    /// Nothing was asked for. The session comes back if it is still in step.
+    Nothing(Option<Session>),
+}
+
 impl Offered {
+    /// Whom the relay has accepted.
+    pub fn to(&self) -> &EmailAddress {
+        &self.to
+    }
+
+    /// Hands over the mail as [`Self::send`] does, and offers the next recipient in the same write, where the relay takes
+    /// several commands at a time and the session may carry one more mail.
+    pub async fn send_and_offer(
+        mut self,
+        mail: OutgoingMail,
+        next: &EmailAddress,
+    ) -> (Following, Result<RelayReceipt, MailFailure>) {
+        let talk = &self.session.0;
+        if self.content == Content::NotAskedFor || talk.mails_left() <= 1 || *mail.to() != self.to {
+            let (session, sent) = self.send(mail).await;
+            return (Following::Nothing(session), sent);
+        }
+        let limit = talk.limit();
+        let (from, rcpt) = talk.envelope(next);
+        let (taken, answer) = self.session.0.wire.hand_over_and_introduce(mail.text(), &from, &rcpt, &limit).await;
+        drop(mail);
+        let sent = taken.map(|reply| RelayReceipt { reply }).map_err(Fault::after_content);
+        let following = match answer {
+            None => Following::Nothing(None),
+            Some(answer) => match self.session.after_mail().offered(next, answer, &limit).await {
+                Ok(offered) => Following::Offered(offered),
+                Err((session, failure)) => Following::Refused(session, failure),
+            },
+        };
+        (following, sent)
+    }
+
     /// Hands over the mail. A receipt means that the relay answered 250 to all of it. The session comes back if it is
     /// still in step; [`Session::if_alive`] then says whether it can be used again.
     pub async fn send(mut self, mail: OutgoingMail) -> (Option<Session>, Result<RelayReceipt, MailFailure>) {
@@ -145,7 +207,7 @@ impl Offered {
         {
             return (self.session.after(fault, &limit).await, Err(fault.at(Phase::Data)));
         }
-        let answer = self.session.0.wire.hand_over(mail.bytes(), &limit).await;
+        let answer = self.session.0.wire.hand_over(mail.text(), &limit).await;
         drop(mail);
         match answer {
             Ok(reply) => (Some(self.session.after_mail()), Ok(RelayReceipt { reply })),

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tallyd::mail::{Alarm, LoginFault, MailFailure, Phase, ReplyCode, Trouble};
+use tallyd::mail::{Alarm, Following, LoginFault, MailFailure, Phase, ReplyCode, Trouble};
 
-use crate::mail_fixture::{DEADLINES, Outcome, Pki, deliver, deliver_over, relay};
+use crate::mail_fixture::{DEADLINES, Outcome, Pki, deliver, deliver_over, mail, recipient, relay};
 use crate::sink::{Behaviour, Door, Sink};
 
 /// What is right for each behaviour. The list is complete because the `match` is.
@@ -99,10 +99,8 @@ async fn one_behaviour(behaviour: Behaviour, pipelining: bool, pki: Arc<Pki>) {
 
     if behaviour == Behaviour::RcptTwice && pipelining {
         // The second reply answers DATA, which has left already; whether one more lies behind it depends on the moment.
-        let unreachable = |trouble| Outcome {
-            result: Err(MailFailure::Unreachable { phase: Phase::Data, trouble }),
-            kept: false,
-        };
+        let unreachable =
+            |trouble| Outcome { result: Err(MailFailure::Unreachable { phase: Phase::Data, trouble }), kept: false };
         let wrong_code = Trouble::Unexpected(ReplyCode { code: 250, enhanced: None });
         assert!([Trouble::Surplus, wrong_code].map(unreachable).contains(&outcome), "{behaviour:?}: {outcome:?}");
     } else {
@@ -122,6 +120,73 @@ async fn one_behaviour(behaviour: Behaviour, pipelining: bool, pki: Arc<Pki>) {
         let alive = session.if_alive().await.unwrap_or_else(|| panic!("{behaviour:?}: the session does not live"));
         let (again, _) = deliver_over(alive).await;
         assert_eq!(again.result, Ok(250), "{behaviour:?}: the session is out of step");
+    }
+}
+
+/// The misbehaviour meets the envelope that leaves together with the mail before it.
+async fn one_behaviour_behind_a_mail(behaviour: Behaviour, pki: Arc<Pki>) {
+    let (door, right) = expected(behaviour);
+    let (phase, right) = match right.result {
+        Err(failure) => (phase(failure), right),
+        Ok(_) => return,
+    };
+    let sink = Sink::start(Behaviour::Ok, door, pki.good()).await.unwrap();
+    let session = relay(&sink, door, &pki, false, DEADLINES).connect().await.unwrap();
+    let offered = session.offer(&recipient()).await.unwrap();
+    sink.behave(behaviour);
+    let (following, sent) = offered.send_and_offer(mail(), &recipient()).await;
+    let sent = sent.map(|receipt| receipt.reply().code);
+    let out_of_step = |failure: &MailFailure| {
+        matches!(failure, MailFailure::Unknown { trouble: Trouble::Unexpected(_) | Trouble::Surplus })
+    };
+    match (phase, following) {
+        (Phase::Sender | Phase::Recipient | Phase::Data, Following::Refused(session, failure)) => {
+            assert_eq!((sent, session.is_some()), (Ok(250), right.kept), "{behaviour:?}");
+            assert_eq!(Err(failure), right.result, "{behaviour:?}");
+        }
+        (Phase::Recipient | Phase::Data, Following::Nothing(None)) => {
+            assert!(sent.as_ref().is_err_and(out_of_step), "{behaviour:?}: {sent:?}");
+        }
+        (Phase::Content, Following::Nothing(None)) => {
+            assert!(!right.kept, "{behaviour:?}");
+            let fits = sent == right.result || sent.as_ref().is_err_and(out_of_step);
+            assert!(fits, "{behaviour:?}: {sent:?}");
+        }
+        (Phase::Content, Following::Offered(offered)) => {
+            assert_eq!((sent, true), (right.result, right.kept), "{behaviour:?}");
+            assert!(offered.withdraw().await.is_none());
+        }
+        (phase, _) => panic!("{behaviour:?} at {phase:?}: {sent:?}"),
+    }
+}
+
+/// Where in a transaction a misbehaviour shows.
+fn phase(failure: MailFailure) -> Phase {
+    match failure {
+        MailFailure::Deferred { phase, .. }
+        | MailFailure::Refused { phase, .. }
+        | MailFailure::Unreachable { phase, .. } => phase,
+        MailFailure::Unknown { .. } => Phase::Content,
+        MailFailure::Untrusted(_) | MailFailure::Login(_) | MailFailure::Misaddressed => Phase::Connect,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_behaviour_behind_a_mail_gets_the_right_verdict_too() {
+    let pki = Arc::new(Pki::new());
+    let mut all = tokio::task::JoinSet::new();
+    for behaviour in Behaviour::ALL {
+        let within =
+            |failure| matches!(phase(failure), Phase::Sender | Phase::Recipient | Phase::Data | Phase::Content);
+        // The one was met before; the others change what the mail before them is answered, or end with it.
+        let left_out = [Behaviour::Grey450, Behaviour::TinySize, Behaviour::DataAndContent, Behaviour::CloseAfter354];
+        if expected(*behaviour).1.result.is_err_and(within) && !left_out.contains(behaviour) {
+            all.spawn(one_behaviour_behind_a_mail(*behaviour, pki.clone()));
+        }
+    }
+    assert!(all.len() >= 25, "{} behaviours", all.len());
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tallyd::mail::{Alarm, CertificateFault, Deadlines, MailFailure, Phase, Trouble, Verdict};
+use tallyd::mail::{Alarm, CertificateFault, Deadlines, Following, MailFailure, Phase, Trouble, Verdict};
 
 use crate::mail_fixture::{DEADLINES, Outcome, Pki, SHARE, deliver, deliver_over, mail, recipient, relay, self_signed};
 use crate::sink::{Behaviour, Door, Sink};
@@ -43,6 +43,37 @@ async fn a_session_is_closed_after_its_number_of_mails_and_an_offer_can_be_withd
     assert_eq!(sink.mails().len(), 2);
     assert_eq!(sink.commands().last().unwrap(), "QUIT");
     assert!(sink.commands().contains(&"RSET".to_owned()) && sink.commands().contains(&"NOOP".to_owned()));
+}
+
+#[tokio::test]
+async fn the_next_recipient_leaves_with_the_mail_before_it_as_long_as_the_session_carries_more() {
+    let pki = Pki::new();
+    for pipelining in [true, false] {
+        let sink = Sink::start(Behaviour::Ok, Door::Implicit, pki.good()).await.unwrap();
+        if !pipelining {
+            sink.take_one_command_at_a_time();
+        }
+        let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
+        let offered = session.offer(&recipient()).await.unwrap();
+        let next = "other@exempel.se".parse().unwrap();
+        let (following, sent) = offered.send_and_offer(mail(), &next).await;
+        assert_eq!(sent.unwrap().reply().code, 250);
+        let offered = match following {
+            Following::Offered(offered) if pipelining => offered,
+            Following::Nothing(Some(session)) if !pipelining => session.offer(&next).await.unwrap(),
+            _ => panic!("pipelining: {pipelining}"),
+        };
+        assert_eq!(offered.to(), &next);
+        assert_eq!((sink.mails().len(), sink.refused()), (1, 0));
+        // The fixture's sessions carry two mails.
+        drop(offered);
+        let session = relay(&sink, Door::Implicit, &pki, false, DEADLINES).connect().await.unwrap();
+        let (first, session) = deliver_over(session).await;
+        assert_eq!(first.result, Ok(250));
+        let offered = session.unwrap().if_alive().await.unwrap().offer(&recipient()).await.unwrap();
+        let (following, sent) = offered.send_and_offer(mail(), &next).await;
+        assert!(matches!(following, Following::Nothing(Some(_))) && sent.is_ok());
+    }
 }
 
 #[tokio::test]

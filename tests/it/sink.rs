@@ -266,7 +266,8 @@ impl<S: Wire> Talk<S> {
                     let open = self.answer(Data, b"354 go\r\n").await?;
                     let goes_on = matches!(self.act(Data), None | Some(Say(b"354 go\r\n250 ok\r\n")));
                     let from = from.take().unwrap_or_default();
-                    open && (!goes_on || self.content(Mail { from, to: std::mem::take(&mut to), raw: Vec::new() }).await?)
+                    open && (!goes_on
+                        || self.content(Mail { from, to: std::mem::take(&mut to), raw: Vec::new() }).await?)
                 }
                 "RSET" => {
                     (from, to) = (None, Vec::new());

@@ -57,11 +57,7 @@ async fn whose(service: Arc<Service>, mut request: Authorised<Operator>) -> Resu
         return Err(bad(format!("At most {THINGS_MAX} things are asked about at once.")));
     }
     let now = service.desk.clock.now();
-    let answers = service
-        .desk
-        .read(move |queries| held(queries, &question.of, now))
-        .await
-        .map_err(unreadable)?;
+    let answers = service.desk.read(move |queries| held(queries, &question.of, now)).await.map_err(unreadable)?;
     json(StatusCode::OK, &answers)
 }
 

@@ -87,7 +87,11 @@ fn live(sql: &Connection, recent: &Recent, application: &ApplicationId) -> Resul
         return client(sql, application, Extent::Live);
     };
     #[cfg(test)]
-    assert_eq!(Some(known), client(sql, application, Extent::Live)?.as_ref(), "what was written last is what is stored");
+    assert_eq!(
+        Some(known),
+        client(sql, application, Extent::Live)?.as_ref(),
+        "what was written last is what is stored"
+    );
     Ok(Some(known.clone()))
 }
 

@@ -412,9 +412,8 @@ mod tests {
     fn a_returned_mail_is_looked_up_by_an_index() {
         let sql = Connection::open_in_memory().unwrap();
         sql.execute_batch(include_str!("migrations/0001_tables.sql")).unwrap();
-        let plan: String = sql
-            .query_row(&format!("EXPLAIN QUERY PLAN {MAIL_BY_MESSAGE_ID}"), ["x"], |row| row.get("detail"))
-            .unwrap();
+        let plan: String =
+            sql.query_row(&format!("EXPLAIN QUERY PLAN {MAIL_BY_MESSAGE_ID}"), ["x"], |row| row.get("detail")).unwrap();
         assert!(plan.starts_with("SEARCH") && plan.contains("credential_by_message_id"), "{plan}");
     }
 }

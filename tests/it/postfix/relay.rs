@@ -24,13 +24,14 @@ const TRANSPORTS: &str =
 /// A running Postfix.
 pub(super) struct Postfix {
     directory: PathBuf,
+    port: u16,
 }
 
 impl Postfix {
     pub(super) fn start(directory: &Path, port: u16, start_tls: bool, harness: &Harness, mailboxes: &[&str]) -> Self {
         let root = rustix::process::geteuid().is_root();
         assert!(root, "Postfix runs as root only: run these tests as root, as tests/run does in CI");
-        let postfix = Self { directory: directory.to_owned() };
+        let postfix = Self { directory: directory.to_owned(), port };
         for part in ["", "etc", "queue", "data", "mail", "log"] {
             fs::create_dir(directory.join(part)).unwrap();
         }
@@ -44,19 +45,25 @@ impl Postfix {
             fs::write(directory.join("etc").join(file), lines).unwrap();
         }
         mailboxes.iter().for_each(|mailbox| postfix.write_mailbox(mailbox));
-        postfix.command("start").expect_exit(0);
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < SOON, "Postfix does not listen:\n{}", postfix.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        postfix.begin();
         postfix
     }
 
-    /// From now on there is such a mailbox.
+    fn begin(&self) {
+        self.command("start").expect_exit(0);
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(began.elapsed() < SOON, "Postfix does not listen:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// From now on there is such a mailbox. A reload would leave sessions that are kept open with the old table, and new
+    /// ones waiting until those end, for want of a second tlsmgr.
     pub(super) fn add_mailbox(&self, address: &str) {
+        self.command("stop").expect_exit(0);
         self.write_mailbox(address);
-        self.command("reload").expect_exit(0);
+        self.begin();
     }
 
     /// Types commands for the Postfix of this machine, and has them meant for this one.
