@@ -16,6 +16,7 @@ pub mod contacts_change;
 pub mod contacts_forget;
 pub mod deliver;
 pub mod desk;
+pub mod errand;
 pub mod expire;
 pub mod generate;
 pub mod lost;

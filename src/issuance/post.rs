@@ -12,8 +12,9 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::aside::Aside;
-use super::deliver::{Courier, Done, Next, OnRecord, ReadAhead, Way};
+use super::deliver::Courier;
 use super::desk::Desk;
+use super::errand::{Done, Next, OnRecord, ReadAhead, Way};
 use super::expire::Expire;
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::{ApplicationId, IssuanceId, NoticeId};

@@ -1,8 +1,6 @@
 //! The plain text of a mail in lines that every program shows whole, also after it was quoted a few times. What the
 //! lines say is in the templates, which have one line for each paragraph.
 
-use zeroize::Zeroizing;
-
 /// The longest line that is left as it is, in characters (RFC 5322, section 2.1.1).
 const LINE_MAX: usize = 78;
 
@@ -20,9 +18,8 @@ const HANGING_MAX: usize = 24;
 
 /// `text` with its paragraphs in lines of bounded length; what follows the first line of a list's item or of a table's row
 /// stands below its beginning. A word that is longer than a line, as an address on the web may be, is never divided.
-pub(super) fn folded(text: &str) -> Zeroizing<String> {
-    // Room for all line ends and indentations, so that growing leaves no copies behind.
-    let mut folded = Zeroizing::new(String::with_capacity(2 * text.len() + 1024));
+pub(super) fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len() + text.len() / 8 + 64);
     for line in text.lines() {
         if line.chars().count() <= LINE_MAX || line.starts_with(COMMAND) {
             folded.push_str(line.trim_end());
@@ -100,7 +97,7 @@ mod tests {
         assert_eq!(*folded(&format!("See {address} or not.")), format!("See\n{address}\nor not.\n"));
         let name = format!("{}:  {}", "ä".repeat(30), "word ".repeat(20));
         let folded = folded(&name);
-        assert!(folded.lines().all(|line| line.chars().count() <= WIDTH && !line.starts_with(' ')), "{}", *folded);
+        assert!(folded.lines().all(|line| line.chars().count() <= WIDTH && !line.starts_with(' ')), "{folded}");
     }
 
     #[test]
