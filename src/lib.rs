@@ -16,6 +16,7 @@
 //! | [`issuance`] | the use cases, one file each: a pure decision, and its effect after the commit | wire formats |
 //! | [`http`] | the doors: limits, TLS, who is calling, what he may ask | files, configuration |
 //! | [`anchor`] | where checkpoints leave the machine, and what is learnt from what is kept there | who is served |
+//! | [`witness`] | a process of its own that cosigns other journals' checkpoints | tallyd's trade |
 //! | [`daemon`] | the composition root: start, reload, stop | |
 //! | [`config`] | TOML in, typed values out | what the values are for |
 //! | [`cli`] | one file per command, one printer | |
@@ -56,3 +57,4 @@ pub mod journal;
 pub mod mail;
 pub mod platform;
 pub mod store;
+pub mod witness;

@@ -31,6 +31,7 @@ pub mod revoke;
 pub mod serve;
 pub mod show;
 pub mod whose;
+pub mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -102,6 +103,9 @@ enum Command {
     /// Look into the journal.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Be a witness for other agencies' journals.
+    #[command(subcommand)]
+    Witness(witness::WitnessCommand),
     /// Write an example PKI for trying out.
     Certs(certs::CertsArgs),
     /// For recipients: fetch part 2, combine, and confirm.
@@ -155,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Deny(args) => deny::run(args, &cli.config, &mut output),
         Command::Contacts(args) => contacts::run(args, &cli.config, &mut output),
         Command::Audit(args) => audit::run(args, &cli.config, &mut output),
+        Command::Witness(args) => witness::run(args, &mut output),
         Command::Certs(args) => write_certs(args, &mut output),
         Command::Pickup(args) => pickup::run(args, &mut output),
         Command::Combine(args) => combine::run(args, &mut output),

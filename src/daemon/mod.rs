@@ -18,3 +18,4 @@ pub mod refused;
 pub mod serve;
 mod state;
 mod tend;
+pub mod witness;

@@ -61,6 +61,10 @@ pub struct MailSystem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local;
 
+/// Anybody who can reach the door. What is asked there carries its own proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stranger;
+
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
@@ -76,4 +80,6 @@ pub enum Caller {
     MailSystem(Arc<MailSystem>),
     /// Through the metrics door.
     Local(Arc<Local>),
+    /// Through the door of a witness.
+    Stranger(Arc<Stranger>),
 }

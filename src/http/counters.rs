@@ -101,6 +101,7 @@ impl EncodeLabelValue for DoorLabel {
             Door::Operator => "operator",
             Door::Returns => "returned mail",
             Door::Metrics => "metrics",
+            Door::Witness => "witness",
         };
         EncodeLabelValue::encode(&text, encoder)
     }

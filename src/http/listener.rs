@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::caller::{Caller, Local};
+use super::caller::{Caller, Local, Stranger};
 use super::connection::{Guest, Hall, Who};
 use super::counters::Counters;
 use super::keeper::{Keeper, SocketKeeper};
@@ -28,6 +28,8 @@ use crate::platform::stop::Stop;
 pub enum Doorway {
     /// TCP with mutual TLS.
     MutualTls(std::net::TcpListener, Arc<TlsDoor>),
+    /// TCP with TLS, where clients show no certificate: the door of a witness.
+    PublicTls(std::net::TcpListener, Arc<rustls::ServerConfig>),
     /// A Unix socket; the kernel says who connected.
     Socket(StdUnixListener, SocketKeeper),
     /// Plain TCP, loopback only.
@@ -57,12 +59,14 @@ pub struct Listener<S> {
 
 enum Entrance {
     MutualTls(TcpListener, Arc<TlsDoor>),
+    PublicTls(TcpListener, Arc<rustls::ServerConfig>),
     Socket(UnixListener, SocketKeeper),
     Loopback(TcpListener),
 }
 
 enum Arrived {
     Tls(TcpStream, Arc<TlsDoor>),
+    PublicTls(TcpStream, Arc<rustls::ServerConfig>),
     Socket(UnixStream, Caller),
     Loopback(TcpStream),
 }
@@ -98,7 +102,9 @@ impl<S: Send + Sync + 'static> Listener<S> {
     /// The address that clients connect to; `None` for a Unix socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
         match &self.entrance {
-            Entrance::MutualTls(socket, _) | Entrance::Loopback(socket) => socket.local_addr().ok(),
+            Entrance::MutualTls(socket, _) | Entrance::PublicTls(socket, _) | Entrance::Loopback(socket) => {
+                socket.local_addr().ok()
+            }
             Entrance::Socket(..) => None,
         }
     }
@@ -142,6 +148,10 @@ impl<S: Send + Sync + 'static> Listener<S> {
                 let (stream, from) = socket.accept().await?;
                 (Arrived::Tls(stream, Arc::clone(door)), Some(from.ip().to_canonical()))
             }
+            Entrance::PublicTls(socket, tls) => {
+                let (stream, from) = socket.accept().await?;
+                (Arrived::PublicTls(stream, Arc::clone(tls)), Some(from.ip().to_canonical()))
+            }
             Entrance::Loopback(socket) => {
                 let (stream, from) = socket.accept().await?;
                 (Arrived::Loopback(stream), Some(from.ip().to_canonical()))
@@ -159,7 +169,7 @@ impl<S: Send + Sync + 'static> Listener<S> {
         };
         let places = match &arrived {
             Arrived::Socket(_, Caller::MailSystem(_)) => &self.places_for_returns,
-            Arrived::Socket(..) | Arrived::Tls(..) | Arrived::Loopback(_) => &self.places,
+            Arrived::Socket(..) | Arrived::Tls(..) | Arrived::PublicTls(..) | Arrived::Loopback(_) => &self.places,
         };
         match places.take(address) {
             Ok(place) => Ok(Some((arrived, address, place))),
@@ -184,6 +194,7 @@ impl<S: Send + Sync + 'static> Listener<S> {
             let Some(seed) = seed else { return };
             match arrived {
                 Arrived::Tls(stream, door) => welcome_tls(stream, door, hall, address, seed, stop).await,
+                Arrived::PublicTls(stream, tls) => welcome_stranger(stream, tls, hall, address, seed, stop).await,
                 Arrived::Socket(stream, caller) => {
                     Guest::new(hall, Who::Told(caller), address, seed).serve(stream, stop).await;
                 }
@@ -240,6 +251,32 @@ async fn welcome_tls<S: Send + Sync + 'static>(
     }
 }
 
+async fn welcome_stranger<S: Send + Sync + 'static>(
+    stream: TcpStream,
+    tls: Arc<rustls::ServerConfig>,
+    hall: Arc<Hall<S>>,
+    address: Option<IpAddr>,
+    seed: u64,
+    mut stop: Stop,
+) {
+    let _ = stream.set_nodelay(true);
+    let shaking = tokio::time::timeout(hall.limits.handshake_time, TlsAcceptor::from(tls).accept(stream));
+    let shaken = tokio::select! {
+        biased;
+        shaken = shaking => shaken,
+        // Nothing was asked yet, so nothing is owed.
+        () = stop.begun() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let who = Who::Told(Caller::Stranger(Arc::new(Stranger)));
+            Guest::new(hall, who, address, seed).serve(stream, stop).await;
+        }
+        Ok(Err(cause)) => hall.refusals.note(Refusal::Handshake, None, &cause),
+        Err(_elapsed) => hall.refusals.note(Refusal::HandshakeSlow, None, &"the handshake took too long"),
+    }
+}
+
 impl Doorway {
     fn door(&self) -> Door {
         match self {
@@ -249,6 +286,7 @@ impl Doorway {
                 Keeper::Gateways(_) => Door::Gateway,
             },
             Self::Socket(_, keeper) => keeper.door(),
+            Self::PublicTls(..) => Door::Witness,
             Self::Loopback(_) => Door::Metrics,
         }
     }
@@ -258,6 +296,7 @@ impl Entrance {
     fn open(doorway: Doorway) -> io::Result<Self> {
         match doorway {
             Doorway::MutualTls(socket, door) => Ok(Self::MutualTls(non_blocking(socket)?, door)),
+            Doorway::PublicTls(socket, tls) => Ok(Self::PublicTls(non_blocking(socket)?, tls)),
             Doorway::Loopback(socket) => {
                 let address = socket.local_addr()?.ip();
                 if !address.to_canonical().is_loopback() {

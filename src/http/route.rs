@@ -9,7 +9,7 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 
 use super::Response;
-use super::caller::{Caller, Gateway, Local, MailSystem, Operator, Recipient, Sender};
+use super::caller::{Caller, Gateway, Local, MailSystem, Operator, Recipient, Sender, Stranger};
 use super::problem::Problem;
 use super::request::{Authorised, Circumstances, Parameters};
 
@@ -34,6 +34,8 @@ pub enum Door {
     Returns,
     /// Health and figures.
     Metrics,
+    /// Checkpoints for a witness, which is a process of its own.
+    Witness,
 }
 
 /// The methods of one route.
@@ -73,6 +75,8 @@ pub enum Action<S> {
     Returns(Handler<S, MailSystem>),
     /// For processes on this machine.
     Metrics(Handler<S, Local>),
+    /// For anybody.
+    Witness(Handler<S, Stranger>),
 }
 
 /// The table, ready to be asked.
@@ -96,8 +100,8 @@ pub struct BadRoute(&'static str);
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 6] =
-        [Self::Intake, Self::Pickup, Self::Gateway, Self::Operator, Self::Returns, Self::Metrics];
+    pub const ALL: [Self; 7] =
+        [Self::Intake, Self::Pickup, Self::Gateway, Self::Operator, Self::Returns, Self::Metrics, Self::Witness];
 }
 
 impl Caller {
@@ -110,6 +114,7 @@ impl Caller {
             Self::Operator(_) => Door::Operator,
             Self::MailSystem(_) => Door::Returns,
             Self::Local(_) => Door::Metrics,
+            Self::Stranger(_) => Door::Witness,
         }
     }
 }
@@ -146,6 +151,7 @@ impl<S> Route<S> {
             Action::Operator(_) => Door::Operator,
             Action::Returns(_) => Door::Returns,
             Action::Metrics(_) => Door::Metrics,
+            Action::Witness(_) => Door::Witness,
         }
     }
 }
@@ -205,6 +211,9 @@ impl<S> Router<S> {
             (Action::Metrics(serve), Caller::Local(who)) => {
                 serve(state, Authorised::new(who, head, parameters, body, circumstances))
             }
+            (Action::Witness(serve), Caller::Stranger(who)) => {
+                serve(state, Authorised::new(who, head, parameters, body, circumstances))
+            }
             // The route was looked up by the caller's door, so the two agree.
             (
                 Action::Intake(_)
@@ -212,7 +221,8 @@ impl<S> Router<S> {
                 | Action::Gateway(_)
                 | Action::Operator(_)
                 | Action::Returns(_)
-                | Action::Metrics(_),
+                | Action::Metrics(_)
+                | Action::Witness(_),
                 _,
             ) => return Err(Problem::not_found()),
         })

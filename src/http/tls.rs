@@ -88,6 +88,27 @@ impl TlsDoor {
     }
 }
 
+/// TLS for a door that anybody may come through: no client certificates; all else as at the other doors.
+pub fn public(certificate: &NamedFile, key: &NamedFile) -> Result<Arc<ServerConfig>, TlsProblem> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certified = certified_key(certificate, key, &provider)?;
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| key.unusable(cause))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    Ok(Arc::new(as_everywhere(config)))
+}
+
+/// No resumption, no early data, HTTP/1.1 only.
+fn as_everywhere(mut config: ServerConfig) -> ServerConfig {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    config
+}
+
 impl fmt::Debug for TlsDoor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TlsDoor(generation {})", self.current.load().generation)
@@ -103,18 +124,14 @@ impl Standard {
         refusals: &Arc<Refusals>,
     ) -> Result<Self, TlsProblem> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = certified_key(material, &provider)?;
+        let key = certified_key(&material.certificate, &material.key, &provider)?;
         let (verifier, lists) = client_verifier(material, &provider, refusals)?;
-        let mut config = ServerConfig::builder_with_details(provider, Arc::new(RustlsClock(Arc::clone(clock))))
+        let config = ServerConfig::builder_with_details(provider, Arc::new(RustlsClock(Arc::clone(clock))))
             .with_safe_default_protocol_versions()
             .map_err(|cause| material.key.unusable(cause))?
             .with_client_cert_verifier(Arc::clone(&verifier))
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.max_early_data_size = 0;
-        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(Self { generation, config: Arc::new(config), keeper, verifier, lists })
+        Ok(Self { generation, config: Arc::new(as_everywhere(config)), keeper, verifier, lists })
     }
 
     /// Verifies a chain in full, as a new handshake would.
@@ -150,17 +167,19 @@ fn unix_time(at: Timestamp) -> Option<UnixTime> {
     Some(UnixTime::since_unix_epoch(std::time::Duration::from_millis(millis)))
 }
 
-fn certified_key(material: &TlsMaterial, provider: &CryptoProvider) -> Result<CertifiedKey, TlsProblem> {
-    let chain = material.certificate.certificates()?;
-    let key = material.key.private_key()?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|cause| {
+fn certified_key(
+    certificate: &NamedFile,
+    key: &NamedFile,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsProblem> {
+    CertifiedKey::from_der(certificate.certificates()?, key.private_key()?, provider).map_err(|cause| {
         if matches!(cause, rustls::Error::InconsistentKeys(_)) {
-            let (certificate, key) = (material.certificate.name.clone(), material.key.name.clone());
+            let (certificate, key) = (certificate.name.clone(), key.name.clone());
             TlsProblem::KeyMismatch { certificate, key }
         } else if matches!(cause, rustls::Error::InvalidCertificate(_)) {
-            material.certificate.unusable(cause)
+            certificate.unusable(cause)
         } else {
-            material.key.unusable(cause)
+            key.unusable(cause)
         }
     })
 }

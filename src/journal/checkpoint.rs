@@ -9,7 +9,7 @@ use super::key::{Origin, SigningKey, VerifyingKey};
 use super::tree::{Frontier, RootHash};
 
 /// More than any checkpoint with a hundred witnesses needs; a longer text is refused unread.
-const MAX_LENGTH: usize = 64 * 1024;
+pub const MAX_LENGTH: usize = 64 * 1024;
 
 /// A log's size and root at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Checkpoint {
 }
 
 /// Text with its final line end, and the signature lines. The text ends before the last empty line.
-fn split_note(note: &str) -> Result<(&str, &str), NotACheckpoint> {
+pub(super) fn split_note(note: &str) -> Result<(&str, &str), NotACheckpoint> {
     if note.len() > MAX_LENGTH {
         return Err(NotACheckpoint::Form("it is longer than 64 KiB"));
     }
@@ -100,7 +100,7 @@ fn check_signatures(text: &str, signatures: &str, key: &VerifyingKey) -> Result<
     if signed { Ok(()) } else { Err(NotACheckpoint::Unsigned) }
 }
 
-fn read_signature(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
+pub(super) fn read_signature(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
     let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
     let named = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+');
     let bytes = BASE64.decode(encoded.as_bytes()).ok()?;

@@ -1,4 +1,5 @@
-//! The journal's key: who signs checkpoints and by what others know it (C2SP `signed-note`, Ed25519).
+//! Keys of Ed25519 with a name: who signs checkpoints, who cosigns them, and by what others know them (C2SP `signed-note`,
+//! `tlog-cosignature`).
 //!
 //! It knows the text forms of keys, not where they are kept.
 
@@ -16,7 +17,22 @@ use crate::domain::ids::BadId;
 use crate::domain::random::{Randomness, RandomnessFailed};
 
 /// The signature type of plain Ed25519 (C2SP `signed-note`, section "Signature types").
-const ED25519_TYPE: u8 = 0x01;
+const PLAIN: u8 = 0x01;
+
+/// The signature type of Ed25519 cosignatures with a time (C2SP `tlog-cosignature`, section "Format").
+const COSIGNATURE: u8 = 0x04;
+
+/// The journal's key, which signs its checkpoints.
+pub type SigningKey = Signer<PLAIN>;
+
+/// Its public half, as an auditor holds it.
+pub type VerifyingKey = Verifier<PLAIN>;
+
+/// A witness's key, which cosigns the checkpoints of logs.
+pub type CosigningKey = Signer<COSIGNATURE>;
+
+/// Its public half, as a log and its auditors hold it.
+pub type WitnessKey = Verifier<COSIGNATURE>;
 
 /// Name of a log and of its key: 1 to 200 printable ASCII characters without spaces and `+`, usually a URL
 /// without its scheme, such as `exempel.se/tallyd`.
@@ -49,13 +65,13 @@ impl fmt::Display for Origin {
     }
 }
 
-/// First four bytes of `SHA-256(name || 0x0A || 0x01 || public key)`: tells keys of one name apart.
+/// First four bytes of `SHA-256(name || 0x0A || type || public key)`: tells keys of one name apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash(pub(super) [u8; 4]);
 
 impl KeyHash {
-    fn of(origin: &Origin, public: &[u8]) -> Self {
-        let named = [origin.0.as_bytes(), &[b'\n', ED25519_TYPE], public].concat();
+    fn of(origin: &Origin, kind: u8, public: &[u8]) -> Self {
+        let named = [origin.0.as_bytes(), &[b'\n', kind], public].concat();
         let hash = digest(&SHA256, &named);
         let mut first = [0; 4];
         first.copy_from_slice(&hash.as_ref()[..4]);
@@ -76,16 +92,16 @@ pub enum BadKey {
     /// Not of the form.
     #[error("not a key of the form {0}")]
     Form(&'static str),
-    /// A key, but not an Ed25519 key.
-    #[error("a key of another type than Ed25519")]
+    /// A key, but not an Ed25519 key for this use.
+    #[error("a key of another type than Ed25519 for this use")]
     Type,
     /// The hash in the text is not the hash of the name and the key: one of the three was changed.
     #[error("the key's hash does not fit its name and key")]
     Hash,
 }
 
-/// The private half: an Ed25519 seed with the name that it signs as.
-pub struct SigningKey {
+/// The private half: an Ed25519 seed with the name that it signs as, for signatures of one type.
+pub struct Signer<const TYPE: u8> {
     origin: Origin,
     hash: KeyHash,
     /// Wiped on drop.
@@ -94,7 +110,7 @@ pub struct SigningKey {
     pair: Box<Ed25519KeyPair>,
 }
 
-impl SigningKey {
+impl<const TYPE: u8> Signer<TYPE> {
     const FORM: BadKey = BadKey::Form("PRIVATE+KEY+<origin>+<hash>+<base64>");
 
     /// Draws a new key.
@@ -108,7 +124,7 @@ impl SigningKey {
     /// From the 32 bytes of an Ed25519 seed.
     pub fn from_seed(origin: Origin, seed: &[u8; 32]) -> Result<Self, BadKey> {
         let pair = Box::new(Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Self::FORM)?);
-        let hash = KeyHash::of(&origin, pair.public_key().as_ref());
+        let hash = KeyHash::of(&origin, TYPE, pair.public_key().as_ref());
         let seed = SecretBox::init_with_mut(|kept: &mut [u8; 32]| kept.copy_from_slice(seed));
         Ok(Self { origin, hash, seed, pair })
     }
@@ -124,7 +140,7 @@ impl SigningKey {
         let [kind, seed @ ..] = decoded else {
             return Err(Self::FORM);
         };
-        if *kind != ED25519_TYPE {
+        if *kind != TYPE {
             return Err(BadKey::Type);
         }
         let key = Self::from_seed(origin, seed.try_into().map_err(|_| Self::FORM)?)?;
@@ -136,7 +152,7 @@ impl SigningKey {
 
     /// The text for the key file. Only whoever creates the state directory has a use for it.
     pub fn to_text(&self) -> SecretString {
-        let mut bytes = Zeroizing::new([ED25519_TYPE; 33]);
+        let mut bytes = Zeroizing::new([TYPE; 33]);
         bytes[1..].copy_from_slice(self.seed.expose_secret());
         let mut buffer = Zeroizing::new([0; 44]);
         // 33 bytes are 44 characters.
@@ -145,43 +161,50 @@ impl SigningKey {
     }
 
     /// The public half, to hand out.
-    pub fn verifying_key(&self) -> VerifyingKey {
+    pub fn verifying_key(&self) -> Verifier<TYPE> {
         let mut public = [0; 32];
         public.copy_from_slice(self.pair.public_key().as_ref());
-        VerifyingKey { origin: self.origin.clone(), hash: self.hash, public }
+        Verifier { origin: self.origin.clone(), hash: self.hash, public }
     }
 
-    /// The log that it signs for.
+    /// The name that it signs as: a log's origin, or a witness's name.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Signs a note's text and gives the whole signature line.
-    pub(super) fn signature_line(&self, text: &str) -> String {
-        let signature = self.pair.sign(text.as_bytes());
-        let signed = [self.hash.0.as_slice(), signature.as_ref()].concat();
+    /// Signs a message and gives the whole signature line; `before` stands between the key's hash and the signature.
+    pub(super) fn line_over(&self, message: &str, before: &[u8]) -> String {
+        let signature = self.pair.sign(message.as_bytes());
+        let signed = [self.hash.0.as_slice(), before, signature.as_ref()].concat();
         format!("\u{2014} {} {}\n", self.origin, BASE64.encode(&signed))
     }
 }
 
-impl fmt::Debug for SigningKey {
+impl SigningKey {
+    /// Signs a note's text and gives the whole signature line.
+    pub(super) fn signature_line(&self, text: &str) -> String {
+        self.line_over(text, &[])
+    }
+}
+
+impl<const TYPE: u8> fmt::Debug for Signer<TYPE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningKey")
     }
 }
 
-/// The public half, as an auditor holds it.
+/// The public half, for signatures of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifyingKey {
+pub struct Verifier<const TYPE: u8> {
     origin: Origin,
     hash: KeyHash,
     public: [u8; 32],
 }
 
-impl VerifyingKey {
+impl<const TYPE: u8> Verifier<TYPE> {
     const FORM: BadKey = BadKey::Form("<origin>+<hash>+<base64>");
 
-    /// The log whose checkpoints it verifies.
+    /// The name that it verifies signatures by: a log's origin, or a witness's name.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -196,7 +219,7 @@ impl VerifyingKey {
     }
 }
 
-impl FromStr for VerifyingKey {
+impl<const TYPE: u8> FromStr for Verifier<TYPE> {
     type Err = BadKey;
 
     /// Reads the standard text of a verifier key (C2SP `signed-note`, section "Verifier keys").
@@ -206,11 +229,11 @@ impl FromStr for VerifyingKey {
         let [kind, public @ ..] = decoded.as_slice() else {
             return Err(Self::FORM);
         };
-        if *kind != ED25519_TYPE {
+        if *kind != TYPE {
             return Err(BadKey::Type);
         }
         let public: [u8; 32] = public.try_into().map_err(|_| Self::FORM)?;
-        let expected = KeyHash::of(&origin, &public);
+        let expected = KeyHash::of(&origin, TYPE, &public);
         if expected.to_string() != hash {
             return Err(BadKey::Hash);
         }
@@ -219,9 +242,9 @@ impl FromStr for VerifyingKey {
 }
 
 /// `<origin>+<hash>+<base64>`.
-impl fmt::Display for VerifyingKey {
+impl<const TYPE: u8> fmt::Display for Verifier<TYPE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let typed = [&[ED25519_TYPE], self.public.as_slice()].concat();
+        let typed = [&[TYPE], self.public.as_slice()].concat();
         write!(f, "{}+{}+{}", self.origin, self.hash, BASE64.encode(&typed))
     }
 }

@@ -7,6 +7,7 @@ pub mod actor;
 mod canonical;
 pub mod checkpoint;
 pub mod checkpoint_line;
+pub mod cosignature;
 pub mod entry;
 pub mod fact;
 pub mod fold;
@@ -18,6 +19,7 @@ pub mod subject;
 pub mod tiles;
 pub mod tree;
 pub mod verify;
+pub mod witnessing;
 pub mod world;
 
 pub use request_id::request_id;

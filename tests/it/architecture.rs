@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 /// Each room, and the rooms that it may name. `cli` reaches `issuance` through the operator socket only.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "platform"]),
-    ("cli", &["anchor", "config", "daemon", "domain", "http", "journal", "mail", "platform", "store"]),
-    ("daemon", &["anchor", "config", "domain", "http", "issuance", "journal", "mail", "platform", "store"]),
-    ("anchor", &["domain", "journal", "platform", "store"]),
+    ("cli", &["anchor", "config", "daemon", "domain", "http", "journal", "mail", "platform", "store", "witness"]),
+    ("daemon", &["anchor", "config", "domain", "http", "issuance", "journal", "mail", "platform", "store", "witness"]),
+    ("witness", &["domain", "http", "journal", "platform"]),
+    ("anchor", &["domain", "http", "journal", "platform", "store"]),
     ("config", &["domain", "platform"]),
     ("http", &["domain", "issuance", "journal", "platform", "store"]),
     ("issuance", &["domain", "journal", "mail", "platform", "store"]),

@@ -43,3 +43,4 @@ mod tls_matrix;
 mod trail;
 mod whole_way;
 mod whose;
+mod witness;
