@@ -1,5 +1,6 @@
 //! Checks of a credential over kept mTLS connections, against hyper that answers 204 to everything behind the same TLS.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -80,10 +81,11 @@ async fn activate(place: &Place, daemon: &Daemon, mails: &[String]) -> Result<Ve
     Ok(credentials)
 }
 
-/// The shares of a mail's plain text.
+/// The shares of a mail. In its HTML each stands whole.
 fn shares(mail: &str) -> Result<Vec<tallyd::domain::share::Share>> {
     let mail = mail.replace("=\n", "");
-    let text = mail.split("text/html").next().unwrap_or_default();
-    let tokens = text.split_whitespace().filter(|word| word.starts_with("tally1."));
-    tokens.map(|token| Ok(ShareToken::from_text(token.to_owned()).read()?)).collect()
+    let (_, html) = mail.split_once("text/html").context("a mail without HTML")?;
+    let words = html.split(|character: char| !(character.is_ascii_alphanumeric() || "._-".contains(character)));
+    let tokens: BTreeSet<_> = words.filter(|word| word.starts_with("tally1.")).collect();
+    tokens.into_iter().map(|token| Ok(ShareToken::from_text(token.to_owned()).read()?)).collect()
 }
