@@ -169,9 +169,16 @@ fn contact(value: &Value, pointer: &str, policy: &Policy, faults: &mut Faults) -
     }
     let language = fields.parsed("language", faults);
     let role = fields.parsed("role", faults);
+    if fields.value("openpgp_key").is_some() {
+        faults.add(&fields.pointer_to("openpgp_key"), NOT_ENCRYPTED);
+    }
     fields.finish(faults);
     Some(ContactGiven { email: email?, language: language?, role: role? })
 }
+
+/// What is said of a contact's key: whoever asks for encryption is never mailed in plain text.
+const NOT_ENCRYPTED: &str = "mail is not encrypted here, so an approval that asks for it is refused; leave the key out if part 1, which \
+    is of no use alone, may go by TLS only";
 
 /// What is said of an address that looks like a person's own.
 pub const PERSONAL: &str = "looks like a person's own address; give a shared mailbox, which stays when people move on";
@@ -381,6 +388,17 @@ mod tests {
         for personal in [PersonalMailbox::Allow, PersonalMailbox::Warn] {
             assert!(read_as(APPROVED, data(), personal).is_ok());
         }
+    }
+
+    #[test]
+    fn an_approval_that_asks_for_encrypted_mail_is_refused_and_never_mailed_in_plain_text() {
+        let mut data = approval("test", None, "api@exempel.se");
+        for asked in [json!("-----BEGIN PGP PUBLIC KEY BLOCK-----"), json!(""), json!({})] {
+            data["contacts"][0]["openpgp_key"] = asked;
+            assert_eq!(faults(APPROVED, data.clone()), ["/data/contacts/0/openpgp_key"]);
+        }
+        let refused = read_as(APPROVED, data, PersonalMailbox::Warn).unwrap_err();
+        assert!(refused[0].detail.contains("mail is not encrypted here"), "{}", refused[0].detail);
     }
 
     #[test]
