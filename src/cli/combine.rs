@@ -6,12 +6,16 @@ mod pasted;
 
 use super::input;
 use super::output::{Exit, Failure, Output, Reader};
+use crate::domain::contact::Language;
+use crate::domain::mistake::Mistake;
 
-pub(super) use bundle::{Bundle, join, mail_shares, pickup_share};
+pub(super) use bundle::{Bundle, join, mail_shares, mistake, pickup_share};
 pub(super) use pasted::{Pasted, without_breaks};
 
 /// What to do about a text that is too long to be an e-mail.
-pub(super) const PASTE_LESS: &str = "paste one e-mail, without attachments";
+pub(super) fn paste_less() -> &'static str {
+    Mistake::TooLong.said(Language::En).remedy
+}
 
 /// Both parts come by standard input: an argument would be seen by every user of the machine and kept by the shell.
 #[derive(Debug, clap::Args)]
@@ -31,7 +35,7 @@ pub struct Args {
 /// Combines, and prints either the secrets or the proofs.
 pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
     let prompt = "Paste part 1 and part 2, then press Ctrl-D on a line of its own:";
-    let text = input::text(prompt, PASTE_LESS, output)?;
+    let text = input::text(prompt, paste_less(), output)?;
     let bundle = Bundle::of(&Pasted::find(&text))?;
     output.say(format_args!("delivery {}: both parts fit together", bundle.reference));
     if args.proof {

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use super::combine::{Bundle, PASTE_LESS, Pasted, join, pickup_share};
+use super::combine::{Bundle, Pasted, join, paste_less, pickup_share};
 use super::input;
 use super::output::{Exit, Failure, Output};
 use crate::domain::ids::Label;
@@ -109,7 +109,7 @@ pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
         None => runtime.block_on(list(args, &door, output)),
         Some(reference) => {
             let prompt = "Paste part 1, or the whole e-mail, then press Ctrl-D on a line of its own:";
-            let paste = |output: &mut Output| input::text(prompt, PASTE_LESS, output);
+            let paste = |output: &mut Output| input::text(prompt, paste_less(), output);
             runtime.block_on(steps::pick_up(args, &door, reference, paste, output))
         }
     }

@@ -18,6 +18,7 @@ pub mod event;
 pub mod ids;
 pub mod issuance;
 pub mod mail_status;
+pub mod mistake;
 pub mod name;
 pub mod notice;
 pub mod organisation;

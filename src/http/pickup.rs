@@ -23,6 +23,7 @@ use super::route::{Action, Methods, Route};
 use super::service::{Service, not_now, unreadable};
 use super::view::{Fetched, Key, Version, keys};
 use super::{Response, caller};
+use crate::domain::contact::Language;
 use crate::domain::credential::{AbandonCause, CredentialState, EndCause};
 use crate::domain::ids::{ApiName, ApplicationId, ClientId, Environment, Label};
 use crate::domain::name::Name;
@@ -324,36 +325,28 @@ fn proofs(body: &[u8]) -> Result<BTreeMap<Label, Proof>, Problem> {
     if faults.is_empty() { Ok(proofs) } else { Err(Problem::unprocessable(faults.into_vec())) }
 }
 
+/// The answer to a program: the sentences that the page has for a person, in English, and what more is known.
+fn said(status: StatusCode, code: &'static str, more: &str) -> Problem {
+    let detail = page::why(code, Language::En);
+    Problem::new(status, code, if more.is_empty() { detail } else { format!("{detail} {more}") })
+}
+
 fn refused(refusal: DeliveryRefusal) -> Problem {
     match refusal {
         DeliveryRefusal::Unknown { .. } => Problem::not_found(),
-        DeliveryRefusal::NotYet => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-yet",
-            "The mail with part 1 is being handed over at this moment. Try again in a moment.",
-        )
-        .retry_after(std::time::Duration::from_secs(1)),
+        DeliveryRefusal::NotYet => {
+            said(StatusCode::SERVICE_UNAVAILABLE, "not-yet", "").retry_after(std::time::Duration::from_secs(1))
+        }
         DeliveryRefusal::Gone(state) => gone(state),
-        DeliveryRefusal::Over => {
-            Problem::gone("over", "This delivery is over. Use the newest e-mail, or ask the agency.")
+        DeliveryRefusal::Over => said(StatusCode::GONE, "over", ""),
+        DeliveryRefusal::WindowClosed { at } => {
+            said(StatusCode::GONE, "window-closed", &format!("It was over at {at}."))
         }
-        DeliveryRefusal::WindowClosed { at } => Problem::gone(
-            "window-closed",
-            format!("The time to pick this delivery up ended at {at}. Ask the agency for a new issue."),
-        ),
-        DeliveryRefusal::AgreementOver => {
-            Problem::gone("agreement-ended", "The agreement that this delivery was made under is over.")
+        DeliveryRefusal::AgreementOver => said(StatusCode::GONE, "agreement-ended", ""),
+        DeliveryRefusal::FetchesSpent { limit } => {
+            said(StatusCode::FORBIDDEN, "fetches-spent", &format!("It may be fetched {limit} times."))
         }
-        DeliveryRefusal::FetchesSpent { limit } => Problem::new(
-            StatusCode::FORBIDDEN,
-            "fetches-spent",
-            format!(
-                "Part 2 was fetched {limit} times, which is as often as it may be. If those were not you, tell the agency."
-            ),
-        ),
-        DeliveryRefusal::NotCollected => {
-            Problem::conflict("not-collected", "Part 2 was not fetched yet, so there is nothing to confirm.")
-        }
+        DeliveryRefusal::NotCollected => said(StatusCode::CONFLICT, "not-collected", ""),
         DeliveryRefusal::Labels { expected } => {
             let expected: Vec<_> = expected.iter().map(Label::as_str).collect();
             Problem::new(
@@ -366,64 +359,34 @@ fn refused(refusal: DeliveryRefusal) -> Problem {
 }
 
 fn gone(state: CredentialState) -> Problem {
-    let (code, detail) = match state {
-        CredentialState::Generated | CredentialState::Mailed => ("over", "This delivery is over."),
-        CredentialState::Active { .. } => (
-            "confirmed",
-            "This delivery was confirmed and its credential is active. Part 2 is erased; if you lost the credential, ask the agency for a new issue.",
-        ),
-        CredentialState::Retiring { .. } => {
-            ("replaced", "This delivery was confirmed, and a newer credential has replaced it since.")
-        }
-        CredentialState::Abandoned { cause, .. } => abandoned(cause),
-        CredentialState::Ended { cause, .. } => ended(cause),
+    let code = match state {
+        CredentialState::Generated | CredentialState::Mailed => "over",
+        CredentialState::Active { .. } => "confirmed",
+        CredentialState::Retiring { .. } => "replaced",
+        CredentialState::Abandoned { cause, .. } => match cause {
+            AbandonCause::Superseded => "superseded",
+            AbandonCause::Revoked => "revoked",
+            AbandonCause::AgreementEnded => "agreement-ended",
+            AbandonCause::Unclaimed => "unclaimed",
+            AbandonCause::Bounced => "bounced",
+            AbandonCause::ProofsSpent => "proofs-spent",
+            AbandonCause::StateLost => "state-lost",
+            AbandonCause::MailDeferred
+            | AbandonCause::MailRefused
+            | AbandonCause::MailUnknown
+            | AbandonCause::Stopped
+            | AbandonCause::Crashed => "mail-failed",
+        },
+        CredentialState::Ended { cause, .. } => match cause {
+            EndCause::Revoked => "revoked",
+            EndCause::Compromised => "compromised",
+            EndCause::GraceEnded => "replaced",
+            EndCause::Expired => "expired",
+            EndCause::AgreementEnded => "agreement-ended",
+        },
     };
-    Problem::gone(code, detail)
-}
-
-fn abandoned(cause: AbandonCause) -> (&'static str, &'static str) {
-    match cause {
-        AbandonCause::Superseded => (
-            "superseded",
-            "A newer delivery has taken this one's place. Use the newer e-mail; GET /v1/deliveries shows its reference.",
-        ),
-        AbandonCause::Revoked => ("revoked", "The agency has taken this delivery back."),
-        AbandonCause::AgreementEnded => ("agreement-ended", "The agreement that this delivery was made under is over."),
-        AbandonCause::Unclaimed => {
-            ("unclaimed", "The time to pick this delivery up is over. Ask the agency for a new issue.")
-        }
-        AbandonCause::Bounced => (
-            "bounced",
-            "The e-mail of this delivery could not be delivered, so it is void. Tell the agency which address is right.",
-        ),
-        AbandonCause::ProofsSpent => {
-            ("proofs-spent", "Too many wrong proofs were sent for this delivery. Ask the agency for a new issue.")
-        }
-        AbandonCause::StateLost => (
-            "state-lost",
-            "The agency had to go on from an older copy of its records, so this delivery is void. Ask the agency for a new issue.",
-        ),
-        AbandonCause::MailDeferred
-        | AbandonCause::MailRefused
-        | AbandonCause::MailUnknown
-        | AbandonCause::Stopped
-        | AbandonCause::Crashed => (
-            "mail-failed",
-            "The e-mail of this delivery did not go out cleanly, so it is void. A newer e-mail is on its way or has arrived; use that.",
-        ),
-    }
-}
-
-fn ended(cause: EndCause) -> (&'static str, &'static str) {
-    match cause {
-        EndCause::Revoked => ("revoked", "The agency has ended this credential."),
-        EndCause::Compromised => ("compromised", "This credential was ended because it had become known."),
-        EndCause::GraceEnded => ("replaced", "A newer credential has replaced this one."),
-        EndCause::Expired => ("expired", "This credential's life is over."),
-        EndCause::AgreementEnded => {
-            ("agreement-ended", "The agreement that this credential was issued under has ended.")
-        }
-    }
+    let more = if code == "superseded" { "GET /v1/deliveries shows its reference." } else { "" };
+    said(StatusCode::GONE, code, more)
 }
 
 /// For a delivery that is over: the newest one of the same client that is not.
@@ -442,15 +405,10 @@ fn wrong_proof(labels: &[Label], left: u32) -> Problem {
     let labels: Vec<_> = labels.iter().map(Label::as_str).collect();
     let labels = labels.join(", ");
     if left == 0 {
-        let detail = format!(
-            "The proof for {labels} is wrong, and it was the last try: the delivery is void. Ask the agency for a new issue."
-        );
-        return Problem::gone("proofs-spent", detail);
+        return said(StatusCode::GONE, "proofs-spent", &format!("The last one was for {labels}."));
     }
-    let detail = format!(
-        "The proof for {labels} is wrong; {left} more tries are left. The usual cause is an e-mail of another delivery: compare the reference."
-    );
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-proof", detail)
+    let more = format!("It was for {labels}; {left} more tries are left.");
+    said(StatusCode::UNPROCESSABLE_ENTITY, "wrong-proof", &more)
 }
 
 impl Delivery {

@@ -107,7 +107,7 @@ pub(super) fn not_now<R>(error: DeskError<R>, refused: impl FnOnce(R) -> Problem
         }
         DeskError::ShareLost => Problem::gone(
             "share-lost",
-            "The stored part can no longer be opened. Ask the agency for a new issue; quote the delivery reference.",
+            "Part 2 can no longer be opened. Ask the agency for a new issue, and quote the delivery's reference.",
         ),
     }
 }

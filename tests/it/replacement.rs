@@ -6,6 +6,7 @@ use tallyd::domain::ids::Environment;
 use crate::harness::Harness;
 use crate::harness::approval::{Approval, event};
 use crate::harness::keys::{Keys, exclusive_or, payload, proof};
+use crate::harness::mailbox::in_one_line;
 
 fn works(harness: &Harness, keys: &Keys) -> bool {
     let pair = keys.only();
@@ -40,7 +41,8 @@ fn with_grace_the_old_credential_lives_until_the_new_one_is_proven_and_then_for_
     assert_eq!(old.only().client_id, new.only().client_id, "the client stays the same");
     assert!(works(&harness, &new) && works(&harness, &old));
     assert!(versions(&harness, &approval).contains(&(1, "retiring".to_owned())));
-    assert!(mail.text.contains("These keys replace the ones you have today"), "{}", mail.text);
+    let text = in_one_line(&mail.text);
+    assert!(text.contains("These keys replace the ones you have today"), "{text}");
 
     harness.until("end of the grace", || (!works(&harness, &old)).then_some(()));
     assert!(works(&harness, &new));
@@ -59,7 +61,7 @@ fn a_compromised_credential_is_dead_before_the_command_returns() {
     assert!(!works(&harness, &old));
     assert!(ran.expect_exit(0).err.contains("refused from now on"));
     let mail = harness.part_one(approval.technical(), 1);
-    let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = in_one_line(&mail.text);
     assert!(text.contains("have been revoked and are no longer valid"), "{text}");
     assert!(works(&harness, &harness.receive(&approval, 1)));
     let [order] = &harness.entries("reissue.ordered")[..] else { panic!("one order") };
@@ -94,7 +96,7 @@ fn a_part_of_another_delivery_does_not_fit() {
     let wrong = proof(&mixed, &second.reference);
     let refused = recipient.confirm(&second.reference, &[("oauth2".to_owned(), wrong)].into());
     assert_eq!(refused.code(), "wrong-proof");
-    assert!(refused.text().contains("an e-mail of another delivery"), "{refused:?}");
+    assert!(refused.text().contains("part 1 from another e-mail"), "{refused:?}");
     assert!(works(&harness, &harness.receive(&approval, 1)));
 }
 

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::super::output::Failure;
-use super::pasted::{Broken, Pasted};
+use super::pasted::{Broken, Damage, Pasted};
+use crate::domain::contact::Language;
 use crate::domain::ids::Label;
+use crate::domain::mistake::{Mistake, Said};
 use crate::domain::reference::Reference;
 use crate::domain::secret::ClientSecret;
 use crate::domain::share::{CannotCombine, Share, ShareToken, Side, combine};
@@ -76,8 +78,7 @@ pub(in crate::cli) fn mail_shares<'p>(
         return Err(other_delivery(&names(&others), &reference.to_string()));
     }
     if own.is_empty() && of_side(&pasted.shares, Side::Pickup).next().is_some() {
-        let hint = "paste the e-mail, or from it what follows \"Part 1\": it has the word mail in it";
-        return Err(cannot("what was pasted is part 2, which came by pickup; part 1 came by e-mail").hint(hint));
+        return Err(mistake(Mistake::IsPartTwo, &[]));
     }
     if own.is_empty() {
         return Err(nothing(&pasted.broken));
@@ -116,10 +117,7 @@ fn only<'s>(shares: &[&'s Share], label: &Label, side: Side, broken: &[Broken]) 
     let mut of_label = shares.iter().filter(|share| share.label == *label);
     match (of_label.next(), of_label.next()) {
         (Some(share), None) => Ok(share),
-        (Some(_), Some(_)) => {
-            let cause = format!("there are several different {} of the pair {label}", part(side));
-            Err(cannot(cause).hint("paste it once, from the e-mail itself"))
-        }
+        (Some(_), Some(_)) => Err(mistake(Mistake::Several, &[("{part}", part(side)), ("{label}", label.as_str())])),
         (None, _) => Err(label_missing(label, side, broken)),
     }
 }
@@ -150,17 +148,23 @@ fn cannot(cause: impl std::fmt::Display) -> Failure {
     Failure::new("combine the two parts", "", cause)
 }
 
-const WHOLE: &str = "copy it from the first letter of tally1 to the last character before the next empty line; \
-    pasting the whole e-mail does it as well";
+/// A mistake in the words that the page has for it, with what depends on the paste filled in.
+pub(in crate::cli) fn mistake(mistake: Mistake, values: &[(&str, &str)]) -> Failure {
+    let Said { what, remedy } = mistake.said(Language::En);
+    let fill = |text: &str| values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    cannot(fill(what)).hint(fill(remedy))
+}
 
 fn nothing(broken: &[Broken]) -> Failure {
-    match broken.first() {
-        Some(broken) => cannot(format_args!("there is {}, but {}", remains(broken), broken.why)).hint(WHOLE),
-        None => cannot("there is no part in what was pasted").hint(
-            "a part begins with tally1. and stands in the e-mail below \"Part 1\"; open the e-mail in a mail program, and \
-             paste all of its text",
-        ),
-    }
+    broken.first().map_or_else(|| mistake(Mistake::NoPart, &[]), not_whole)
+}
+
+fn not_whole(broken: &Broken) -> Failure {
+    let what = match broken.why {
+        Damage::CutOff => Mistake::CutOff,
+        Damage::Changed => Mistake::Changed,
+    };
+    mistake(what, &[("{part}", &remains(broken))])
 }
 
 fn remains(broken: &Broken) -> String {
@@ -172,7 +176,7 @@ fn remains(broken: &Broken) -> String {
 
 fn one_side_missing(side: Side, broken: &[Broken]) -> Failure {
     if let Some(broken) = broken.iter().find(|broken| broken.side.is_none_or(|found| found == side)) {
-        return cannot(format_args!("there is {}, but {}", remains(broken), broken.why)).hint(WHOLE);
+        return not_whole(broken);
     }
     let hint = match side {
         Side::Mail => "part 1 stands in the e-mail; paste that as well",
@@ -184,27 +188,27 @@ fn one_side_missing(side: Side, broken: &[Broken]) -> Failure {
 }
 
 fn other_delivery(mail: &str, pickup: &str) -> Failure {
-    cannot(format_args!("the parts belong to different deliveries: the e-mail is of {mail}, the pickup of {pickup}")).hint(
-        "find the e-mail whose subject names the delivery that is picked up; after a new issue only the newest e-mail counts",
-    )
+    mistake(Mistake::OtherDelivery, &[("{theirs}", mail), ("{ours}", pickup)])
 }
 
 fn label_missing(label: &Label, side: Side, broken: &[Broken]) -> Failure {
     let here =
         broken.iter().find(|one| one.side.is_none_or(|found| found == side) && one.label.as_ref() == Some(label));
-    match here {
-        Some(one) => cannot(format_args!("{} of the pair {label} is not whole: {}", part(side), one.why)).hint(WHOLE),
-        None => cannot(format_args!("{} of the pair {label} is missing", part(side)))
-            .hint("every pair has a part of its own: paste the whole e-mail"),
-    }
+    let what = match here.map(|one| one.why) {
+        Some(Damage::CutOff) => Mistake::PairCutOff,
+        Some(Damage::Changed) => Mistake::PairChanged,
+        None => Mistake::PairMissing,
+    };
+    mistake(what, &[("{part}", part(side)), ("{label}", label.as_str())])
 }
 
 fn explained(label: &Label, error: CannotCombine) -> Failure {
-    let failure = cannot(format_args!("pair {label}: {error}"));
     match error {
-        CannotCombine::Deliveries { .. } | CannotCombine::Labels | CannotCombine::Sides => failure.hint(WHOLE),
-        CannotCombine::Secret(_) => failure
-            .hint("both parts are whole but not of one secret: tell the agency, and quote the delivery reference"),
+        CannotCombine::Deliveries { .. } | CannotCombine::Labels | CannotCombine::Sides => {
+            cannot(format_args!("pair {label}: {error}"))
+                .hint("paste the whole e-mail, and the whole answer of the pickup")
+        }
+        CannotCombine::Secret(_) => mistake(Mistake::DoNotFit, &[("{label}", label.as_str())]),
     }
 }
 
@@ -270,9 +274,15 @@ pub(super) mod tests {
                 format!("{m1} {}", &p1[..60]),
                 "there is part 2 (from the pickup) of the pair oauth2 of delivery K7QF-2M9D, but",
             ),
-            (format!("{m1} {p3}"), "the e-mail is of K7QF-2M9D, the pickup of 0000-0000"),
+            (
+                format!("{m1} {p3}"),
+                "this e-mail belongs to delivery K7QF-2M9D, and what is picked up is delivery 0000-0000",
+            ),
             (format!("{m1} {p1} {m3} {p3}"), "both parts of several deliveries"),
-            (format!("{m1} {p1} {again}"), "there are several different part 1 (from the e-mail) of the pair oauth2"),
+            (
+                format!("{m1} {p1} {again}"),
+                "there are several different versions of part 1 (from the e-mail) of the pair oauth2",
+            ),
             (format!("{m1} {p1} {m2}"), "part 2 (from the pickup) of the pair apigw is missing"),
             (
                 format!("{m1} {p1} {p2} {}", &m2[..60]),
@@ -291,7 +301,7 @@ pub(super) mod tests {
         let (_, pickup) = tokens("K7QF2M9D", "oauth2", &Counting(9));
         assert!(failure(&format!("{mail} {pickup}")).contains("do not fit together"));
         let (other, _) = tokens("K7QF2M9D", "oauth2", &Counting(5));
-        assert!(failure(&format!("{mail} {other} {pickup}")).contains("several different part 1"));
+        assert!(failure(&format!("{mail} {other} {pickup}")).contains("several different versions of part 1"));
     }
 
     #[test]

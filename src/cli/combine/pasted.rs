@@ -2,7 +2,6 @@
 //! one. It finds them and says which are not whole; what belongs together is decided elsewhere.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use zeroize::Zeroizing;
@@ -97,15 +96,6 @@ impl Broken {
         // Without a dot after it, the label itself may be cut.
         let label = fields.next().filter(|_| fields.next().is_some()).and_then(|field| field.parse().ok());
         Self { reference, side, label, why }
-    }
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CutOff => "it is cut off: its end is missing",
-            Self::Changed => "its checksum does not fit: it was changed or cut off when it was copied",
-        })
     }
 }
 

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::super::combine::Pasted;
+use super::super::combine::{Pasted, mistake};
 use super::super::output::{Failure, Output, Reader};
 use super::credential::Keeping;
 use super::door::{Collected, Delivery, Door, DoorError, Receipt};
+use crate::domain::contact::Language;
 use crate::domain::digest::Fingerprint;
+use crate::domain::mistake::Mistake;
 use crate::domain::reference::Reference;
 use crate::domain::share::Side;
 use crate::domain::time::Timestamp;
@@ -138,7 +140,7 @@ pub(super) fn over(delivery: &Delivery, keeping: &Keeping) -> Failure {
         (_, "mail-deferred" | "mail-refused" | "mail-unknown" | "stopped" | "crashed") => "mail-failed",
         (_, cause) => cause,
     };
-    let said = why(code);
+    let said = why(code, Language::En);
     // The first sentence says what is so, the others what to do.
     let (cause, rest) = said.split_once(". ").unwrap_or((said.trim_end_matches('.'), ""));
     let mut hints: Vec<String> = Vec::new();
@@ -170,23 +172,17 @@ pub(super) async fn about_others(door: &Door, ours: Reference, pasted: &Pasted) 
     }
     for theirs in theirs.into_iter().take(OTHERS_ASKED_MAX) {
         let Ok(delivery) = door.show(theirs).await else { continue };
-        let cause = match &delivery.replaced_by {
-            Some(newer) => format!(
-                "the e-mail belongs to delivery {theirs}, which was replaced by {} on {}",
-                newer.reference,
-                newer.time.to_the_minute()
-            ),
-            None if delivery.state == "mailed" => {
-                format!("the e-mail belongs to delivery {theirs}, which awaits you as well; this command is for {ours}")
+        let (ours, theirs) = (ours.to_string(), theirs.to_string());
+        let both = [("{theirs}", theirs.as_str()), ("{ours}", ours.as_str())];
+        match &delivery.replaced_by {
+            Some(newer) => {
+                let (newer, time) = (newer.reference.to_string(), newer.time.to_the_minute());
+                let values = [both[0], both[1], ("{newer}", newer.as_str()), ("{time}", time.as_str())];
+                return Some(mistake(Mistake::OtherReplaced, &values));
             }
-            None => continue,
-        };
-        let hint = match &delivery.replaced_by {
-            Some(newer) if newer.reference == ours => format!("use the e-mail with {ours}"),
-            Some(newer) => format!("use the e-mail with {0}, and name {0} in this command", newer.reference),
-            None => format!("paste the e-mail with {ours}, or run the same command with {theirs}"),
-        };
-        return Some(Failure::new("combine the two parts", "", cause).hint(hint));
+            None if delivery.state == "mailed" => return Some(mistake(Mistake::OtherOpen, &both)),
+            None => {}
+        }
     }
     None
 }

@@ -18,6 +18,7 @@ use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::credential::CredentialState;
 use crate::domain::digest::Fingerprint;
 use crate::domain::ids::{ApiName, ClientId, Environment, Label};
+use crate::domain::mistake::Mistake;
 use crate::domain::name::Name;
 use crate::domain::programs::{NODE, POWERSHELL, PYTHON};
 use crate::domain::time::Timestamp;
@@ -79,11 +80,7 @@ impl<'a> Frame<'a> {
 
     /// A refusal's code in words.
     fn why(&self, code: &str) -> String {
-        match self.language {
-            // Plain words have nothing in them that could fail.
-            Language::Sv => SvWhy { code }.render().unwrap_or_default(),
-            Language::En => why(code),
-        }
+        why(code, self.language)
     }
 
     /// A refusal, with the status and the header fields that a program would get.
@@ -264,10 +261,14 @@ macro_rules! why {
 why!(SvWhy, "why.sv.txt");
 why!(EnWhy, "why.en.txt");
 
-/// A refusal's code in words and in English, for the recipient's command line, which explains what the page does.
-pub fn why(code: &str) -> String {
+/// A refusal's code in words: on pages, in the answers to programs, and on the recipient's command line.
+pub fn why(code: &str, language: Language) -> String {
+    let words = match language {
+        Language::Sv => SvWhy { code }.render(),
+        Language::En => EnWhy { code }.render(),
+    };
     // Plain words have nothing in them that could fail.
-    EnWhy { code }.render().unwrap_or_default()
+    words.unwrap_or_default()
 }
 
 /// What the script may be refused with; the last one stands for all others.
@@ -307,4 +308,53 @@ fn page(status: StatusCode, page: impl Template) -> Result<Response, Problem> {
         Problem::unavailable(std::time::Duration::from_secs(5))
     })?;
     Ok(guarded(reply::with_body(status, "text/html; charset=utf-8", text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::issuance::desk::DeskError;
+
+    const SCRIPT: &str = include_str!("assets/page.js");
+
+    /// What stands between `before` and the next quote, everywhere.
+    fn quoted<'t>(text: &'t str, before: &str) -> BTreeSet<&'t str> {
+        text.split(before).skip(1).filter_map(|after| after.split('"').next()).collect()
+    }
+
+    #[test]
+    fn the_script_has_all_its_sentences_from_the_page_in_both_languages() {
+        let [sv, en] = [include_str!("templates/words.sv.inc"), include_str!("templates/words.en.inc")]
+            .map(|words| quoted(words, "<p data-word=\""));
+        assert_eq!(sv, en);
+        let of_mistakes = Mistake::ALL.iter().map(|mistake| mistake.as_str());
+        let known: BTreeSet<_> = en.into_iter().filter(|name| !name.contains('{')).chain(of_mistakes).collect();
+        let used = quoted(SCRIPT, "word(\"");
+        assert_eq!(used.difference(&known).collect::<Vec<_>>(), [&""; 0]);
+        // What the script finds wrong with a paste, it names by the word of that mistake.
+        let wrong: BTreeSet<_> = quoted(SCRIPT, "wrong: [\"").into_iter().chain(quoted(SCRIPT, "why: \"")).collect();
+        assert_eq!(wrong.difference(&known).collect::<Vec<_>>(), [&""; 0]);
+        assert!(used.len() > 10 && wrong.len() > 2, "{used:?} {wrong:?}");
+    }
+
+    #[test]
+    fn programs_are_told_the_same_as_people() {
+        let lost = super::super::not_now(DeskError::<()>::ShareLost, |()| Problem::not_found());
+        assert_eq!(lost.detail(), why("share-lost", Language::En));
+        assert!(why("not-found", Language::En).starts_with(Problem::not_found().detail()));
+        let gone = super::super::gone(CredentialState::Retiring { until: Timestamp::EPOCH });
+        assert_eq!(gone.detail(), why("replaced", Language::En));
+    }
+
+    #[test]
+    fn every_refusal_has_words_of_its_own_in_both_languages() {
+        for language in Language::ALL {
+            let other = why("other", *language);
+            let spoken = CODES.iter().filter(|code| **code != "other");
+            let silent: Vec<_> = spoken.filter(|code| why(code, *language) == other).collect();
+            assert_eq!(silent, [&""; 0]);
+        }
+    }
 }

@@ -50,7 +50,11 @@ impl PartOne {
 /// The text body of any mail, with one space between its words, wherever its lines end.
 pub(crate) fn text_of(raw: &[u8]) -> String {
     let message = MessageParser::default().parse(raw).unwrap();
-    let text = message.body_text(0).unwrap();
+    in_one_line(&message.body_text(0).unwrap())
+}
+
+/// A text with one space between its words.
+pub(crate) fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -244,11 +244,11 @@ fn a_delivery_that_is_over_says_why_and_which_mail_is_the_right_one() {
         over.err
     );
     let pasted = pickup(&new.reference, &old.text).expect_exit(1);
-    let says = format!("the e-mail belongs to delivery {}, which was replaced by {} on ", shown(&old), shown(&new));
+    let says = format!("this e-mail belongs to delivery {}, which was replaced by {} on ", shown(&old), shown(&new));
     assert!(pasted.err.contains(&says) && pasted.err.contains("hint: use the e-mail with"), "{}", pasted.err);
     let other = delivered(&harness, &Approval::new());
     let pasted = pickup(&new.reference, &other.text).expect_exit(1);
-    assert!(pasted.err.contains("which awaits you as well; this command is for"), "{}", pasted.err);
+    assert!(pasted.err.contains("which awaits you as well\nhint: use the e-mail with"), "{}", pasted.err);
     assert_eq!(fetches(&harness), 0);
 
     // Several e-mails at once: the right one is found among them.
