@@ -12,6 +12,7 @@ pub mod campaigns;
 pub mod certs;
 pub mod check;
 pub mod combine;
+pub mod completions;
 mod consequences;
 pub mod contacts;
 pub mod demo;
@@ -20,6 +21,7 @@ pub mod init;
 mod input;
 mod interrupt;
 pub mod list;
+pub mod man;
 pub mod operator;
 pub mod output;
 pub mod pickup;
@@ -36,7 +38,7 @@ pub mod witness;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::DEFAULT_PATH;
 use crate::daemon::refused::{Kind, Refused};
@@ -114,6 +116,10 @@ enum Command {
     Combine(combine::Args),
     /// Show the whole way of a credential on this machine, step by step.
     Demo(demo::Args),
+    /// Write the manual pages of all commands into a directory.
+    Man(man::Args),
+    /// Print what makes a shell complete the commands.
+    Completions(completions::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -164,6 +170,8 @@ pub fn run() -> ExitCode {
         Command::Pickup(args) => pickup::run(args, &mut output),
         Command::Combine(args) => combine::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),
+        Command::Man(args) => man::run(args, Cli::command(), &mut output),
+        Command::Completions(args) => completions::run(args, Cli::command(), &mut output),
     };
     let exit = ended.unwrap_or_else(|failure| output.fail(&failure));
     output.finish(exit).into()

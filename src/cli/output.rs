@@ -33,6 +33,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Refused, Self::NotVerified, Self::CannotVerify, Self::TryLater];
+
+    /// For the manual.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Done.",
+            Self::Failed => "Failed. Standard error says what was tried on what, why it failed, and what to do.",
+            Self::Usage => "The command line was wrong. Nothing was done.",
+            Self::Refused => "The configuration or a file was refused. Nothing was done.",
+            Self::NotVerified => "The journal does not verify, or it and what stands beside it do not agree.",
+            Self::CannotVerify => "The journal cannot be verified with the key that was given.",
+            Self::TryLater => "For a mail system: to be tried again later (EX_TEMPFAIL).",
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         match self {

@@ -33,10 +33,15 @@ impl ClockUnset {
     }
 }
 
+/// The day that the manual pages of this release bear.
+pub fn released() -> Timestamp {
+    Timestamp::EPOCH.after(RELEASED)
+}
+
 /// Refuses a clock that was not set: windows and certificates would be judged by a time that never was.
 pub fn start_check(clock: &dyn Clock) -> Result<Timestamp, ClockUnset> {
     let now = clock.now();
-    if now < Timestamp::EPOCH.after(RELEASED) { Err(ClockUnset { now }) } else { Ok(now) }
+    if now < released() { Err(ClockUnset { now }) } else { Ok(now) }
 }
 
 /// The machine's clock (`CLOCK_REALTIME`), whatever it does.

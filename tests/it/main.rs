@@ -23,6 +23,7 @@ mod mail_fixture;
 mod mail_hostile;
 mod mail_hostile_daemon;
 mod mail_session;
+mod manual;
 mod memory;
 mod nginx;
 mod our_client;
