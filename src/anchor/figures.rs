@@ -15,6 +15,8 @@ pub struct AnchorFigures {
     entries: Family<Named, Gauge>,
     trouble: Family<Named, Gauge>,
     failures: Family<Named, Counter>,
+    witnessed: Gauge,
+    stopped: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,10 +34,19 @@ impl AnchorFigures {
         registry.register("tallyd_anchor_trouble", help, self.trouble.clone());
         let help = "Checkpoints that an anchor did not take";
         registry.register("tallyd_anchor_failures", help, self.failures.clone());
+        let help = "Entries under the newest checkpoint that enough witnesses cosigned";
+        registry.register("tallyd_witnessed_entries", help, self.witnessed.clone());
+        let help = "Whether issuing is stopped for want of witnesses (1) or not (0)";
+        registry.register("tallyd_issuing_stopped", help, self.stopped.clone());
     }
 
     pub(super) fn journal(&self, entries: u64) {
         self.journal.set(gauge(entries));
+    }
+
+    pub(super) fn witnessed(&self, entries: u64, stopped: bool) {
+        self.witnessed.set(gauge(entries));
+        self.stopped.set(stopped.into());
     }
 
     pub(super) fn took(&self, anchor: &PeerName, entries: u64) {

@@ -6,13 +6,16 @@
 
 pub mod figures;
 pub mod file;
+pub mod hold;
 pub mod rounds;
 pub mod standing;
 pub mod touched;
+pub mod witness;
 
 use std::sync::Arc;
 
 use self::file::FileAnchor;
+use self::witness::WitnessAnchor;
 use crate::domain::ids::PeerName;
 use crate::platform::syslog::Target;
 
@@ -32,4 +35,6 @@ pub enum Kind {
     File(Arc<FileAnchor>),
     /// A system log: it hears and does not answer.
     Log(Target),
+    /// A witness: it cosigns what goes on from what it has cosigned before.
+    Witness(Arc<WitnessAnchor>),
 }

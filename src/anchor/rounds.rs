@@ -12,11 +12,15 @@ use tokio::task::JoinSet;
 
 use super::figures::AnchorFigures;
 use super::file::{FileAnchor, FileTrouble};
-use super::standing::{Contradiction, standing};
+use super::hold::Hold;
+use super::standing::{Claim, Contradiction, Kind as Wrong, frontier_at, is_given_up, standing};
+use super::witness::{Said, Unusable, WitnessAnchor, proof_from};
 use super::{Anchor, Kind};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::checkpoint_line::line_of;
 use crate::journal::key::VerifyingKey;
+use crate::journal::tree::Frontier;
+use crate::journal::witnessing::Submission;
 use crate::platform::clock::Clock;
 use crate::platform::stop::Stop;
 use crate::platform::syslog;
@@ -56,6 +60,7 @@ pub struct Rounds {
     anchors: Vec<Post>,
     rules: Rules,
     around: Surroundings,
+    hold: Hold,
 }
 
 /// One anchor, and what is known of it.
@@ -67,6 +72,8 @@ struct Post {
     trouble: Option<String>,
     /// At most one request to a storage that hangs.
     one_at_a_time: Arc<Semaphore>,
+    /// A witness alone: the right edge of the tree that it has cosigned, and its lines under it.
+    cosigned: Option<(Frontier, String)>,
 }
 
 /// The newest checkpoint, as signed and as read.
@@ -85,14 +92,34 @@ enum Unserved {
     Contradicts(Contradiction),
 }
 
+impl From<Unusable> for Unserved {
+    fn from(Unusable { cause, hint }: Unusable) -> Self {
+        Self::Trouble { cause, hint }
+    }
+}
+
+fn unreadable(error: &ReadError) -> Unserved {
+    Unserved::Trouble {
+        cause: format!("the journal cannot be read to compare it: {error}"),
+        hint: "run tallyd audit verify".to_owned(),
+    }
+}
+
 impl Rounds {
     /// For these anchors.
-    pub fn new(anchors: Vec<Anchor>, rules: Rules, around: Surroundings) -> Self {
-        let post = |anchor| Post { anchor, newest: None, trouble: None, one_at_a_time: Arc::new(Semaphore::new(1)) };
-        Self { anchors: anchors.into_iter().map(post).collect(), rules, around }
+    pub fn new(anchors: Vec<Anchor>, rules: Rules, around: Surroundings, hold: Hold) -> Self {
+        let post = |anchor| Post {
+            anchor,
+            newest: None,
+            trouble: None,
+            one_at_a_time: Arc::new(Semaphore::new(1)),
+            cosigned: None,
+        };
+        Self { anchors: anchors.into_iter().map(post).collect(), rules, around, hold }
     }
 
-    /// Holds what every anchor has against the journal, and adds nothing. For the start, before anybody is served.
+    /// Holds what every anchor has against the journal, and adds nothing but to witnesses, which can be asked in no other
+    /// way. For the start, before anybody is served.
     ///
     /// # Errors
     /// Every contradiction.
@@ -113,6 +140,7 @@ impl Rounds {
         let (mut sent, mut last) = (None, Instant::now());
         loop {
             let size = self.head().await.map(|head| head.checkpoint.size).unwrap_or_default();
+            self.look_at_hold(size).await;
             let grown = size.saturating_sub(sent.unwrap_or_default());
             let late = last.elapsed() >= self.rules.every;
             let again = late && self.anchors.iter().any(|post| post.trouble.is_some());
@@ -144,13 +172,29 @@ impl Rounds {
             under_way.spawn(post.visit(head.clone(), self.around.clone(), add));
         }
         let mut contradictions = Vec::new();
+        let mut lines = Vec::new();
         while let Some(visited) = under_way.join_next().await {
             // A panic was told of where it happened; that anchor is left out from then on, which the figures show.
             let Ok((post, contradiction)) = visited else { continue };
+            let cosigned = post.cosigned.as_ref().filter(|(tree, _)| tree.size() == head.checkpoint.size);
+            lines.extend(cosigned.map(|(_, line)| line.clone()).filter(|line| !line.is_empty()));
             self.anchors.push(post);
             contradictions.extend(contradiction);
         }
+        tokio::task::block_in_place(|| self.hold.cosigned(&head.note, head.checkpoint.size, &lines));
+        self.look_at_hold(head.checkpoint.size).await;
         if contradictions.is_empty() { Ok(()) } else { Err(contradictions) }
+    }
+
+    async fn look_at_hold(&self, size: u64) {
+        let (question, now) = (self.hold.question(), self.around.clock.now());
+        match self.around.store.read(move |queries| question.look(queries, size, now)).await {
+            Ok(held) => {
+                self.hold.set(held);
+                self.around.figures.witnessed(self.hold.witnessed(), held);
+            }
+            Err(error) => tracing::error!(%error, "whether enough is cosigned cannot be read"),
+        }
     }
 
     async fn head(&self) -> Result<Head, ReadError> {
@@ -191,6 +235,7 @@ impl Post {
     async fn serve(&mut self, head: &Head, around: &Surroundings, add: bool) -> Result<(), Unserved> {
         match self.anchor.kind.clone() {
             Kind::File(file) => self.serve_file(file, head, around, add).await,
+            Kind::Witness(witness) => self.serve_witness(&witness, head, around).await,
             Kind::Log(target) => {
                 if !add || self.newest.as_ref() == Some(&head.checkpoint) {
                     return Ok(());
@@ -235,14 +280,79 @@ impl Post {
         Ok(())
     }
 
+    /// Asks until it cosigns: the first answer may be how far it had come.
+    async fn serve_witness(
+        &mut self,
+        witness: &WitnessAnchor,
+        head: &Head,
+        around: &Surroundings,
+    ) -> Result<(), Unserved> {
+        for _ in 0..3 {
+            // Without knowing how far it has come, what is submitted is what it would have if it had come this far.
+            let (old, proof, tree) = match &self.cosigned {
+                Some((tree, _)) => {
+                    let (known, of) = (tree.clone(), head.checkpoint.clone());
+                    let proof = around.store.read(move |queries| proof_from(queries, &known, &of)).await;
+                    let (proof, new) = proof.map_err(|error| unreadable(&error))?;
+                    (tree.size(), proof, Some(new))
+                }
+                None => (head.checkpoint.size, Vec::new(), None),
+            };
+            let submission = Submission { old, proof, note: head.note.clone() };
+            match witness.submit(&submission).await.map_err(Unserved::from)? {
+                Said::Cosigned(lines) => {
+                    let tree = match tree {
+                        Some(tree) => tree,
+                        None => self.frontier(head.checkpoint.size, around).await?,
+                    };
+                    self.cosigned = Some((tree, lines));
+                    return Ok(());
+                }
+                Said::Size(size) if size == old => {
+                    return Err(self.contradicts(Wrong::Forked, size, head, around).await);
+                }
+                Said::Size(size) if size > head.checkpoint.size => {
+                    return Err(self.contradicts(Wrong::Behind, size, head, around).await);
+                }
+                Said::Size(size) => self.cosigned = Some((self.frontier(size, around).await?, String::new())),
+                Said::ProofFails => return Err(self.contradicts(Wrong::Forked, old, head, around).await),
+            }
+        }
+        Err(Unserved::Trouble {
+            cause: "its answers do not fit together".to_owned(),
+            hint: "somebody else submits checkpoints of this journal at the same time: find out who".to_owned(),
+        })
+    }
+
+    async fn frontier(&self, size: u64, around: &Surroundings) -> Result<Frontier, Unserved> {
+        let tree = around.store.read(move |queries| frontier_at(queries, size)).await;
+        tree.map_err(|error| unreadable(&error))
+    }
+
+    /// A witness that has cosigned something else; unless that it is given up is on record here.
+    async fn contradicts(&mut self, kind: Wrong, size: u64, head: &Head, around: &Surroundings) -> Unserved {
+        self.cosigned = None;
+        let (name, claim) = (self.anchor.name.clone(), Claim { size, root: None });
+        let asked = claim.clone();
+        match around.store.read(move |queries| is_given_up(queries, &name, &asked)).await {
+            Ok(true) => Unserved::Trouble {
+                cause: format!("it has cosigned {size} entries that were given up here, and cosigns nothing else"),
+                hint: "tell its operator of the recovery; he has it forget this journal: tallyd witness forget"
+                    .to_owned(),
+            },
+            Ok(false) => {
+                let anchor = self.anchor.name.clone();
+                Unserved::Contradicts(Contradiction { anchor, had: head.checkpoint.size, claim, kind })
+            }
+            Err(error) => unreadable(&error),
+        }
+    }
+
     /// Holds what the anchor has against the journal.
     async fn hold(&self, held: Checkpoint, head: &Head, around: &Surroundings) -> Result<(), Unserved> {
         let (name, of) = (self.anchor.name.clone(), head.checkpoint.clone());
         let standing = around.store.read(move |queries| standing(queries, &of, &name, &held)).await;
-        let standing = standing.map_err(|error| Unserved::Trouble {
-            cause: format!("the journal cannot be read to compare it: {error}"),
-            hint: "run tallyd audit verify".to_owned(),
-        })?;
+        let standing = standing.map_err(|error| unreadable(&error))?;
         match Contradiction::of(&self.anchor, head.checkpoint.size, standing) {
             Some(contradiction) => Err(Unserved::Contradicts(contradiction)),
             None => Ok(()),

@@ -32,7 +32,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use self::agency::Agency;
-pub use self::anchors::{Anchors, FileAnchor, LogAnchor};
+pub use self::anchors::{Anchors, FileAnchor, LogAnchor, WitnessAnchor};
 pub use self::fault::{ConfigRefused, Fault};
 pub use self::gateway::{Gateway, GatewaySocket};
 pub use self::intake::{Intake, Sender};

@@ -55,7 +55,7 @@ pub fn look(config: &Config, offline: bool) -> Vec<Finding> {
     findings.push(finding("clock", start_check(&SystemClock).map(|now| now.to_string()).map_err(Refused::from)));
     findings.push(finding("keys", Keys::load(config).map(|keys| format!("journal {}", keys.journal.origin()))));
     findings.extend(state(config));
-    findings.extend(anchors_of(config));
+    findings.extend(anchors_of(config, offline));
     findings.extend(certificates(config));
     findings.push(finding("operators", operators_and_mail_systems(config).map(|found| let_in(&found))));
     if !config.operator.four_eyes.is_empty() {
@@ -123,13 +123,18 @@ fn head(config: &Config) -> Result<u64, Refused> {
 }
 
 /// What those that can answer know of the journal. One that cannot be used does not keep the daemon from starting.
-fn anchors_of(config: &Config) -> Vec<Finding> {
+fn anchors_of(config: &Config, offline: bool) -> Vec<Finding> {
     let Ok(keys) = Keys::load(config) else { return Vec::new() };
     let key = keys.journal.verifying_key();
+    let all = match anchors::of(config, &key) {
+        Ok(all) => all,
+        Err(refused) => return vec![Finding::Bad { subject: "anchors".into(), refused }],
+    };
+    let witnesses = if offline { anchors::Witnesses::LeftOut } else { anchors::Witnesses::Asked };
     // That the database cannot be opened or read is told beside this.
     let asked = Archive::open(&config.state.directory)
         .ok()
-        .and_then(|mut archive| anchors::ask(&anchors::of(config, &key), &mut archive, &key).ok());
+        .and_then(|mut archive| anchors::ask(&all, &mut archive, &key, witnesses).ok());
     let Some(asked) = asked else { return Vec::new() };
     let subject = |name: &PeerName| format!("anchor {name}");
     let agree = asked.agree.iter().map(|(name, size)| Finding::Good {

@@ -38,8 +38,9 @@ fn said_by_anchors(config: &Config) -> Vec<String> {
     let Ok(keys) = Keys::load(config) else { return Vec::new() };
     let key = keys.journal.verifying_key();
     let asked = Archive::open(&config.state.directory).ok().and_then(|mut archive| {
-        let anchors = anchors::of(config, &key);
-        anchors::ask(&anchors, &mut archive, &key).ok()
+        let anchors = anchors::of(config, &key).ok()?;
+        // Witnesses are asked when the store is open; here it is not going to be.
+        anchors::ask(&anchors, &mut archive, &key, anchors::Witnesses::LeftOut).ok()
     });
     asked.map(|asked| asked.contradict.iter().map(Contradiction::to_string).collect()).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::anchors::{self, Asked};
 use super::keys::Keys;
 use super::refused::{Kind, Refused};
+use crate::anchor::hold::forget_witnessed;
 use crate::anchor::standing::Contradiction;
 use crate::anchor::touched::Touched;
 use crate::config::Config;
@@ -104,7 +105,8 @@ impl AtRest {
         if let Some(unusable) = fence.as_ref().filter(|error| !error.is_quarantine()) {
             return Err(Refused::files("read the fence in", directory.display(), unusable, unusable.hint()));
         }
-        let asked = anchors::ask(&anchors::of(config, &key), &mut archive, &key).map_err(unreadable)?;
+        let asked = anchors::ask(&anchors::of(config, &key)?, &mut archive, &key, anchors::Witnesses::Asked);
+        let asked = asked.map_err(unreadable)?;
         let touched = archive.ask(Touched::gather).map_err(unreadable)?;
         let loss = Loss { had, fence, asked, touched };
         if loss.fence.is_none() && loss.asked.contradict.is_empty() {
@@ -136,6 +138,15 @@ impl AtRest {
         store.stop();
         done?;
         Fence::take_its_place(lock.path()).map_err(crate::store::handle::StartError::from)?;
+        // What was cosigned before may be among what is given up.
+        forget_witnessed(lock.path()).map_err(|cause| {
+            Refused::failed(
+                "remove the cosigned checkpoint in",
+                lock.path().display(),
+                cause,
+                "remove the file witnessed",
+            )
+        })?;
         Ok(loss)
     }
 }

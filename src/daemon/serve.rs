@@ -19,6 +19,7 @@ use super::tend::{self, StateFigures};
 use super::{anchors, eyes, quarantine};
 use crate::anchor;
 use crate::anchor::figures::AnchorFigures;
+use crate::anchor::hold::Hold;
 use crate::anchor::rounds::Rounds;
 use crate::anchor::standing::Contradiction;
 use crate::config::{Config, Security};
@@ -82,7 +83,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
     let state = OpenState::open(config, on_fatal)?;
     let desk = Arc::clone(&state.desk);
     let anchor_figures = AnchorFigures::default();
-    let mut rounds = rounds(config, &state, &anchor_figures);
+    let mut rounds = rounds(config, &state, &anchor_figures)?;
     if let Err(contradictions) = rounds.compare().await {
         tokio::task::block_in_place(|| desk.store.stop());
         return Err(quarantine::contradicted(config, &contradictions));
@@ -163,14 +164,16 @@ enum Ending {
     Contradicted(Vec<Contradiction>),
 }
 
-fn rounds(config: &Config, state: &OpenState, figures: &AnchorFigures) -> Rounds {
+fn rounds(config: &Config, state: &OpenState, figures: &AnchorFigures) -> Result<Rounds, Refused> {
     let around = anchor::rounds::Surroundings {
         store: state.desk.store.clone(),
         key: state.key.clone(),
         clock: Arc::clone(&state.desk.clock),
         figures: figures.clone(),
     };
-    Rounds::new(anchors::of(config, &state.key), anchors::rules(config), around)
+    let (held, witnesses) = (Arc::clone(&state.desk.held), anchors::witness_keys(config)?);
+    let hold = Hold::open(&config.state.directory, anchors::quorum(config), &state.key, &witnesses, held)?;
+    Ok(Rounds::new(anchors::of(config, &state.key)?, anchors::rules(config), around, hold))
 }
 
 /// What the service manager tells. Listened to before the daemon says that it is ready: until then a signal ends it.
@@ -313,7 +316,7 @@ pub(super) fn relay(config: &Config) -> Result<Relay, Refused> {
     Ok(Relay::new(settings)?)
 }
 
-fn without_examples(pem: Vec<u8>, config: &Config) -> Result<Vec<u8>, Refused> {
+pub(super) fn without_examples(pem: Vec<u8>, config: &Config) -> Result<Vec<u8>, Refused> {
     use rustls::pki_types::pem::PemObject;
     let mut certificates = CertificateDer::pem_slice_iter(&pem).flatten();
     let example = certificates.any(|der| crate::http::tls::is_example_certificate(&der));

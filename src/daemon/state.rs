@@ -72,6 +72,7 @@ impl OpenState {
             clock,
             work: Notify::new(),
             followed_to: AtomicU64::new(0),
+            held: Arc::default(),
         };
         Ok(Self { desk: Arc::new(desk), random, steady, key, _lock: lock })
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -62,6 +62,8 @@ pub struct Desk {
     pub work: Notify,
     /// Up to which entry nobody is behind a change of the agreement that it rests on; 0 at a start.
     pub followed_to: AtomicU64,
+    /// While it is set, nothing new is issued: too little of the journal is witnessed. Notices go out.
+    pub held: Arc<AtomicBool>,
 }
 
 /// How many clients are looked for at a time that are behind their agreement.

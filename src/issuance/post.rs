@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
@@ -184,9 +185,11 @@ async fn look(desk: &Desk, out: &Out, ahead: usize) -> VecDeque<Found> {
     let now = desk.clock.now();
     let limit = u32::try_from(out.len() + ahead).unwrap_or(u32::MAX);
     let (out, began) = (out.clone(), Instant::now());
+    // Too little of the journal is witnessed: nothing new is issued, but whoever is to be told is.
+    let issued = if desk.held.load(Ordering::Acquire) { 0 } else { limit };
     let found = desk.read(move |queries| {
-        let (reports, single) = (queries.due_reports(now, limit)?, queries.due_issuances(now, limit)?);
-        let (notices, in_campaigns) = (queries.due_notices(now, limit)?, queries.due_in_campaigns(now, limit)?);
+        let (reports, single) = (queries.due_reports(now, limit)?, queries.due_issuances(now, issued)?);
+        let (notices, in_campaigns) = (queries.due_notices(now, limit)?, queries.due_in_campaigns(now, issued)?);
         let deliver = |(application, id)| Errand::Deliver(application, id);
         let tell = |(application, id)| Errand::Tell(application, id);
         let others = in_turn(notices.into_iter().map(tell), in_campaigns.into_iter().map(deliver));

@@ -1,6 +1,7 @@
 //! Checkpoints that leave the machine, and journals that are older than what is known outside.
 
 mod recovery;
+mod witnessed;
 
 use std::fs;
 use std::io::Read;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::super::output::{Exit, Failure, Output, Reader};
 use super::trust::{Trust, Trusted};
 use super::verify::{failure, in_verified};
+use crate::anchor::hold::witnessed;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifyingKey;
 use crate::journal::tiles::{Tile, Tiles};
@@ -38,7 +39,10 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
             .hint("name a directory that you may write to, with room in it")
     };
     let earlier = earlier(&args.directory, &key).map_err(|cause| failed(cause).exit(Exit::Refused))?;
-    let notes: Vec<String> = earlier.iter().cloned().collect();
+    // What witnesses cosigned is a checkpoint that the journal must have passed through, like an earlier export's.
+    let witnessed =
+        witnessed(&state).map_err(|refused| failed(io::Error::other(refused.to_string())).exit(Exit::Refused))?;
+    let notes: Vec<String> = earlier.iter().chain(&witnessed).cloned().collect();
     let before = earlier.map(|note| Checkpoint::verify(&note, &key)).transpose();
     let before = before.map_err(|cause| failure(&state, &Finding::Journal(Fault::CannotVerify(cause))))?;
     let before = before.map_or(0, |checkpoint| checkpoint.size);
@@ -48,6 +52,11 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
         target.write(queries, &note, verified)
     })?;
     let size = written.map_err(|found| failure(&state, &found))?.map_err(failed)?;
+    if let Some(note) = witnessed {
+        // The journal has passed through it, so it is a checkpoint of what was exported.
+        let cosigned = Checkpoint::verify(&note, &key).map(|checkpoint| checkpoint.size).unwrap_or(size);
+        put(&args.directory.join("checkpoints").join(cosigned.to_string()), note.as_bytes()).map_err(failed)?;
+    }
     match output.reader() {
         Reader::People => output.data(format_args!(
             "exported: {size} entries of {}, {} of them new, to {}",

@@ -115,6 +115,7 @@ impl Agency {
             clock,
             work: Notify::new(),
             followed_to: AtomicU64::new(0),
+            held: Arc::default(),
         }));
     }
 

@@ -17,7 +17,7 @@ use crate::harness::mailbox::PartOne;
 const CHANGES: &str = "pwrite64,fsync,fdatasync,renameat,renameat2,rename,linkat,unlink,unlinkat";
 
 /// A directory with everything below it, in the place of whatever is there.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
     assert!(copied.success());
