@@ -111,7 +111,11 @@ fn own_words(harness: &Harness) -> Vec<(String, String)> {
         pair("name = \"sandbox\"", "name = \"addresses\"".to_owned()),
         pair("smtp.exempel.se", "localhost".to_owned()),
         pair("#port = 465", format!("port = {}", harness.sink().port())),
-        pair("#ca = \"/etc/ssl/certs/ca-certificates.crt\"", "ca = \"/etc/tallyd/tls/relay-ca.crt\"".to_owned()),
+        // The relay's; a witness has authorities as well.
+        pair(
+            "relay has.\n#ca = \"/etc/ssl/certs/ca-certificates.crt\"",
+            "relay has.\nca = \"/etc/tallyd/tls/relay-ca.crt\"".to_owned(),
+        ),
     ]
 }
 
