@@ -57,7 +57,7 @@ pub(crate) fn run(size: Size) -> Result<()> {
 }
 
 /// Makes a state with so many clients whose keys work.
-fn clients(place: &Place, state: &str, count: usize) -> Result<()> {
+pub(crate) fn clients(place: &Place, state: &str, count: usize) -> Result<()> {
     init(place, state)?;
     // Its first start opens the sealing epoch that the keys were made in.
     Daemon::start(place, state, &Mailing::nowhere()?)?.stop()?;

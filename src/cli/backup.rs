@@ -13,7 +13,7 @@ use super::output::{Exit, Failure, Output, Reader};
 use super::progress::Progress;
 use crate::domain::time::Timestamp;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::verify::{Verified, Verifier};
+use crate::journal::verify::Verifier;
 use crate::platform::clock::{Clock, SystemClock};
 use crate::platform::files;
 use crate::store::archive::Archive;
@@ -49,7 +49,7 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
         // The reason of the failure is told; half a copy helps nobody.
         let _ = fs::remove_file(&partial);
     })?;
-    let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());
+    let (size, root) = (verified.size, verified.root.to_string());
     match output.reader() {
         Reader::People => {
             output.data(format_args!("{}: {size} entries, verified, without shares", file.display()));
@@ -77,7 +77,7 @@ fn beside(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-fn make(trusted: &Trusted, partial: &Path, output: &mut Output) -> Result<Verified, Failure> {
+fn make(trusted: &Trusted, partial: &Path, output: &mut Output) -> Result<Checkpoint, Failure> {
     let Trusted { state, key, pseudonyms } = trusted;
     files::write_new(partial, b"").map_err(|refused| {
         let hint = refused.hint();
@@ -98,8 +98,8 @@ fn make(trusted: &Trusted, partial: &Path, output: &mut Output) -> Result<Verifi
     let mut archive = Archive::open_copy(partial).map_err(|error| unreadable(&error))?;
     let mut progress = Progress::over("entries", size, 0);
     let verified = archive.ask(|queries| {
-        verify_backup(queries, Verifier::new(key.clone()), pseudonyms.as_ref(), &mut |read| {
-            progress.reached(read, output)
+        verify_backup(queries, Verifier::new(key.clone()), pseudonyms.as_ref(), &mut |reached| {
+            progress.verified(reached, output)
         })
     });
     progress.end();

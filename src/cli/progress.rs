@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output::Output;
 use crate::domain::duration::spelled;
+use crate::store::verification::Reached;
 
 /// Where there is no bar, somebody reads a log: a line every so often is enough.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -53,6 +54,15 @@ impl Progress {
                 output.say(line(self.what, done, self.length, done.saturating_sub(self.before), self.began.elapsed()));
             }
             None => {}
+        }
+    }
+
+    /// How far a verification is.
+    pub(super) fn verified(&mut self, reached: Reached, output: &mut Output) {
+        match reached {
+            Reached::Entries(read) => self.reached(read, output),
+            Reached::Tables => self.reached(self.length, output),
+            Reached::Searching => output.say("something is not as it must be; reading it again to find out where"),
         }
     }
 

@@ -26,12 +26,13 @@ use crate::platform::privileges::become_owner_of;
 use crate::platform::random::SystemRandomness;
 use crate::platform::state_directory::StateDirectory;
 use crate::store::archive::Archive;
+use crate::store::audit::Shares;
 use crate::store::contract::{Command, SubmitError};
 use crate::store::fence::{Fence, FenceError};
 use crate::store::handle::Store;
 use crate::store::queries::ReadError;
 use crate::store::seal::Sealer;
-use crate::store::verification::verify_backup;
+use crate::store::verification::{Reached, whole};
 
 /// What is known of the loss.
 #[derive(Debug)]
@@ -88,8 +89,11 @@ impl AtRest {
         let verified = archive.ask(|queries| {
             // Only to say how far it is.
             let size = anchors::head(queries.checkpoint()?, &key).map_or(0, |head| head.size);
-            let reached = &mut |read| reached(read, size);
-            verify_backup(queries, Verifier::new(key.clone()), Some(&keys.pseudonyms), reached)
+            let reached = &mut |at| match at {
+                Reached::Entries(read) => reached(read, size),
+                Reached::Tables | Reached::Searching => reached(size, size),
+            };
+            whole(queries, Verifier::new(key.clone()), Some(&keys.pseudonyms), Shares::MayBeLeftOut, reached)
         });
         let verified = verified.map_err(unreadable)?.map_err(|found| Refused {
             kind: Kind::Quarantine,
@@ -118,7 +122,7 @@ impl AtRest {
                 "start the service: systemctl start tallyd",
             ));
         }
-        Ok(Self { lock, keys, world: verified.world, loss })
+        Ok(Self { lock, keys, world: verified.fold, loss })
     }
 
     /// What would be given up.

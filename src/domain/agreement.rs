@@ -8,7 +8,7 @@ use super::organisation::Party;
 use super::time::Timestamp;
 
 /// Which agreement: the same id with another organisation is another agreement.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AgreementKey {
     /// With whom.
     pub party: Party,
@@ -17,7 +17,7 @@ pub struct AgreementKey {
 }
 
 /// One agreement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Which.
     pub key: AgreementKey,
@@ -62,7 +62,7 @@ impl AgreementState {
 }
 
 /// What a client knows of the agreement that it rests on: a copy, as of one entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
     /// The entry that had last changed the agreement when the client took this over.
     pub as_of: u64,

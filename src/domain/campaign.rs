@@ -15,7 +15,7 @@ use super::time::Timestamp;
 use super::words::words_of;
 
 /// One campaign and how far it has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
     /// Its id.
     pub id: CampaignId,
@@ -40,7 +40,7 @@ pub struct Campaign {
 }
 
 /// Where a campaign stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CampaignState {
     /// Clients may be re-issued under it.
     Open,

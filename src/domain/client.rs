@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::agreement::{Agreed, AgreementKey};
 use super::contact::ContactReference;
 use super::contacts::Contacts;
@@ -17,7 +19,7 @@ use super::organisation::Party;
 use super::time::Timestamp;
 
 /// One application's registered bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// The case that it belongs to; one application has one client.
     pub application: ApplicationId,

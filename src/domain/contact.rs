@@ -7,7 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Pseudonym;
-use super::ids::{ContactId, serde_as_text};
+use super::ids::ContactId;
+use super::text::serde_as_text;
 use super::words::words_of;
 
 /// An e-mail address: `dot-atom@domain` of RFC 5321 in ASCII, no quoted local part, no address literal.
@@ -211,7 +212,7 @@ impl fmt::Debug for EmailAddress {
     }
 }
 
-serde_as_text!(EmailAddress);
+serde_as_text!(EmailAddress, Self::as_str);
 
 /// The language of mails and pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

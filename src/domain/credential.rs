@@ -11,7 +11,7 @@ use super::time::Timestamp;
 use super::words::words_of;
 
 /// A credential: one version of the secrets of all of a client's labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// 1, 2, …, never used again for the same client.
     pub version: u32,
@@ -56,7 +56,7 @@ pub struct KeyDigests {
 }
 
 /// Where a credential stands (DESIGN, section 3). Only `Active` and `Retiring` verify.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CredentialState {
     /// Made and split; the relay has accepted the recipient but not yet the mail.
     Generated,

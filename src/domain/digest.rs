@@ -3,8 +3,9 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+
+use super::text::{Ascii, serde_as_text};
 
 /// A digest's text is not 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,12 @@ macro_rules! digest_kind {
                 &self.0
             }
 
+            fn text(&self) -> Ascii<64> {
+                let mut text = [0; 64];
+                HEXLOWER.encode_mut(&self.0, &mut text);
+                Ascii(text)
+            }
+
             /// Equality in time that does not depend on where the two differ.
             pub fn matches(&self, other: &Self) -> bool {
                 self.0.ct_eq(&other.0).into()
@@ -54,14 +61,19 @@ macro_rules! digest_kind {
             type Err = NotADigest;
 
             fn from_str(text: &str) -> Result<Self, NotADigest> {
-                let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| NotADigest)?;
-                Self::try_from(bytes.as_slice())
+                let mut bytes = [0; 32];
+                // Two digits a byte: another length has no place to go.
+                if text.len() != 64 {
+                    return Err(NotADigest);
+                }
+                HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).map_err(|_| NotADigest)?;
+                Ok(Self(bytes))
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&HEXLOWER.encode(&self.0))
+                f.write_str(self.text().as_ref())
             }
         }
 
@@ -71,18 +83,7 @@ macro_rules! digest_kind {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
+        serde_as_text!($name, Self::text);
     };
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::random::{Randomness, RandomnessFailed};
+use super::text::{Ascii, serde_as_text};
 use super::words::words_of;
 
 /// Why a name was refused: says the whole rule, so that the caller need not ask again.
@@ -21,24 +22,6 @@ impl BadId {
         Self(rule)
     }
 }
-
-macro_rules! serde_as_text {
-    ($name:ident) => {
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-pub(super) use serde_as_text;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $length:expr, $allowed:expr, $rule:literal) => {
@@ -73,7 +56,7 @@ macro_rules! text_id {
             }
         }
 
-        serde_as_text!($name);
+        serde_as_text!($name, Self::as_str);
     };
 }
 
@@ -153,25 +136,32 @@ macro_rules! uuid_id {
                 let millis = u64::try_from(now.millis()).unwrap_or(0);
                 Self(uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid())
             }
+
+            fn text(&self) -> Ascii<36> {
+                let mut text = [0; 36];
+                self.0.hyphenated().encode_lower(&mut text);
+                Ascii(text)
+            }
         }
 
         impl FromStr for $name {
             type Err = BadId;
 
             fn from_str(text: &str) -> Result<Self, BadId> {
-                let id = Uuid::try_parse(text).map_err(|_| BadId("a UUID in lower-case hyphenated form"))?;
+                const RULE: BadId = BadId("a UUID in lower-case hyphenated form");
+                let id = Self(Uuid::try_parse(text).map_err(|_| RULE)?);
                 // One id has one spelling: braces, URN and upper case are refused.
-                if id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text { Ok(Self(id)) } else { Err(BadId("a UUID in lower-case hyphenated form")) }
+                if id.text().as_ref() == text { Ok(id) } else { Err(RULE) }
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.hyphenated().fmt(f)
+                f.write_str(self.text().as_ref())
             }
         }
 
-        serde_as_text!($name);
+        serde_as_text!($name, Self::text);
     };
 }
 
@@ -283,7 +273,7 @@ impl fmt::Display for ClientId {
     }
 }
 
-serde_as_text!(ClientId);
+serde_as_text!(ClientId, Self::as_str);
 
 /// RFC 4648 base32, lower case, no padding.
 fn base32_lower() -> &'static Encoding {
@@ -334,7 +324,7 @@ impl fmt::Display for EventPart {
     }
 }
 
-serde_as_text!(EventPart);
+serde_as_text!(EventPart, Self::as_str);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use super::time::Timestamp;
 use super::words::words_of;
 
 /// An issuance and how far it has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issuance {
     /// Its id, as the case system knows it.
     pub id: IssuanceId,
@@ -28,7 +28,7 @@ pub struct Issuance {
 }
 
 /// Where an issuance stands (DESIGN, section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IssuanceState {
     /// The agreement is not signed yet.
     WaitingForAgreement,

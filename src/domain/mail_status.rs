@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ids::{BadId, serde_as_text};
+use super::ids::BadId;
+use super::text::serde_as_text;
 
 /// A class (2: done, 4: not now, 5: never), a subject and a detail, the last two of at most three digits. Nothing else of
 /// what a mail system says is kept.

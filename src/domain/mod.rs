@@ -30,6 +30,7 @@ pub mod reference;
 pub mod request;
 pub mod secret;
 pub mod share;
+mod text;
 pub mod time;
 pub mod words;
 

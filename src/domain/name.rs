@@ -7,7 +7,7 @@ use std::str::FromStr;
 use unicode_normalization::is_nfc;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-use super::ids::serde_as_text;
+use super::text::serde_as_text;
 
 /// 1 to 200 characters in NFC: letters, marks, numbers, punctuation, symbols and plain spaces between them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +58,7 @@ impl fmt::Display for Name {
     }
 }
 
-serde_as_text!(Name);
+serde_as_text!(Name, Self::as_str);
 
 /// Whether a character controls nothing: an allow-list by general category. Cf (format) holds the bidirectional controls and the zero-width characters.
 pub fn may_be_shown(character: char) -> bool {

@@ -1,12 +1,14 @@
 //! Notices and receipts: mails that hold no part of a secret, so they may be sent again when the relay was busy.
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::{ContactId, NoticeId};
 use super::reference::Reference;
 use super::time::Timestamp;
 use super::words::words_of;
 
 /// A notice that is to be mailed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Its id.
     pub id: NoticeId,
@@ -23,7 +25,7 @@ pub struct Notice {
 }
 
 /// To whom a notice goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Addressee {
     /// A contact of the client.
     Contact(ContactId),
@@ -32,7 +34,7 @@ pub enum Addressee {
 }
 
 /// Where a notice stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoticeState {
     /// To be sent, not before the instant.
     Queued {

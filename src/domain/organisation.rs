@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Pseudonym;
-use super::ids::serde_as_text;
+use super::text::serde_as_text;
 
 /// A Swedish number or an identifier by ETSI EN 319 412-1, in normal form.
 ///
@@ -80,7 +80,7 @@ impl fmt::Debug for OrganisationNumber {
     }
 }
 
-serde_as_text!(OrganisationNumber);
+serde_as_text!(OrganisationNumber, Self::as_str);
 
 /// An organisation as the journal may name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ids::serde_as_text;
 use super::random::{Randomness, RandomnessFailed};
+use super::text::{Ascii, serde_as_text};
 
 /// Crockford's base32, in groups of four characters: what people read to each other on the telephone.
 pub(super) mod crockford {
@@ -70,6 +70,11 @@ impl Reference {
         // The bytes come from the alphabet only.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    fn shown(&self) -> Ascii<9> {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        Ascii([a, b, c, d, b'-', e, f, g, h])
+    }
 }
 
 impl FromStr for Reference {
@@ -83,11 +88,11 @@ impl FromStr for Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crockford::show(&self.0, f)
+        f.write_str(self.shown().as_ref())
     }
 }
 
-serde_as_text!(Reference);
+serde_as_text!(Reference, Self::shown);
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ApplicationId, EventPart, NoticeId, PeerName, RequestNonce, serde_as_text};
+use super::ids::{ApplicationId, EventPart, NoticeId, PeerName, RequestNonce};
 use super::name::Name;
 use super::reference::crockford;
+use super::text::serde_as_text;
 use super::time::Timestamp;
 use super::words::words_of;
 
@@ -115,7 +116,7 @@ impl fmt::Display for RequestId {
 serde_as_text!(RequestId);
 
 /// A request, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Its id.
     pub id: RequestId,

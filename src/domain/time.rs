@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+use super::text::{Ascii, serde_as_text};
 
 /// An instant in UTC, to the millisecond.
 ///
@@ -56,6 +59,29 @@ impl Timestamp {
         Duration::try_from(since).ok().map(|since| Self::EPOCH.after(since))
     }
 
+    /// As RFC 3339 has it.
+    fn text(&self) -> Ascii<24> {
+        // The constructor keeps the value inside jiff's range, so the fallback is never written.
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let local = Offset::UTC.to_datetime(instant);
+        let mut text = *TEXT;
+        let mut put = |from: usize, digits: usize, number: i32| {
+            let mut left = number.unsigned_abs();
+            for place in text.iter_mut().skip(from).take(digits).rev() {
+                *place = b"0123456789"[left as usize % 10];
+                left /= 10;
+            }
+        };
+        put(0, 4, local.year().into());
+        put(5, 2, local.month().into());
+        put(8, 2, local.day().into());
+        put(11, 2, local.hour().into());
+        put(14, 2, local.minute().into());
+        put(17, 2, local.second().into());
+        put(20, 3, local.subsec_nanosecond() / 1_000_000);
+        Ascii(text)
+    }
+
     /// `2026-12-07 08:00 UTC`, for people.
     pub fn to_the_minute(self) -> String {
         let text = self.to_string();
@@ -73,9 +99,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The constructor keeps the value inside jiff's range, so the fallback is never written.
-        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        write!(f, "{instant:.3}")
+        f.write_str(self.text().as_ref())
     }
 }
 
@@ -88,25 +112,29 @@ impl FromStr for Timestamp {
     type Err = NotATimestamp;
 
     fn from_str(text: &str) -> Result<Self, NotATimestamp> {
-        let instant: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
-        let parsed = Self::from_millis(instant.as_millisecond()).ok_or(NotATimestamp)?;
-        // One instant has one spelling: what does not come out as it went in is refused.
-        if parsed.to_string() == text { Ok(parsed) } else { Err(NotATimestamp) }
+        let text: &[u8; TEXT.len()] = text.as_bytes().try_into().map_err(|_| NotATimestamp)?;
+        let number = |from: usize, digits: usize| {
+            let digits = text.get(from..from + digits).unwrap_or_default();
+            digits.iter().fold(0_i16, |number, digit| number * 10 + i16::from(digit.wrapping_sub(b'0')))
+        };
+        // One instant has one spelling: each character is the digit or the sign that stands there.
+        let fits = |(found, form): (&u8, &u8)| if *form == b'0' { found.is_ascii_digit() } else { found == form };
+        if !text.iter().zip(TEXT).all(fits) {
+            return Err(NotATimestamp);
+        }
+        let short = |from| i8::try_from(number(from, 2)).map_err(|_| NotATimestamp);
+        let (year, nanoseconds) = (number(0, 4), i32::from(number(20, 3)) * 1_000_000);
+        let (hour, minute, second) = (short(11)?, short(14)?, short(17)?);
+        let local = DateTime::new(year, short(5)?, short(8)?, hour, minute, second, nanoseconds);
+        let instant = local.and_then(|local| Offset::UTC.to_timestamp(local)).map_err(|_| NotATimestamp)?;
+        Self::from_millis(instant.as_millisecond()).ok_or(NotATimestamp)
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serde_as_text!(Timestamp, Self::text);
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+/// The form: a digit stands for any digit.
+const TEXT: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
 
 #[cfg(test)]
 mod tests {

@@ -91,8 +91,7 @@ impl Paper {
         let decision = command.decide(&loaded, self.now).map_err(|refusal| format!("{refusal:?}"))?;
         let mut kinds = Vec::new();
         for (subject, fact) in decision.facts {
-            let kind = serde_json::to_value(&fact).unwrap();
-            kinds.push(kind.get("kind").and_then(|kind| kind.as_str()).unwrap().to_owned());
+            kinds.push(fact.kind().to_owned());
             self.apply(command.actor(), subject, fact);
         }
         Ok((kinds, decision.answer))

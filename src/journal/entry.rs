@@ -2,19 +2,18 @@
 //!
 //! The bytes are what is stored, hashed and exported. A test holds them against the reference form.
 
-use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
-use serde::de::{IntoDeserializer, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::actor::Actor;
 use super::canonical;
-use super::fact::Fact;
+use super::fact::{Data, Fact};
 use super::subject::Subject;
 use crate::domain::time::Timestamp;
 
 /// One committed fact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its place, from 0.
     pub seq: u64,
@@ -25,8 +24,21 @@ pub struct Entry {
     /// What it is about.
     pub subject: Subject,
     /// What happened.
-    #[serde(flatten)]
     pub fact: Fact,
+}
+
+/// Its members in the order of the canonical form, so that nobody has to sort them.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("Entry", 6)?;
+        members.serialize_field("actor", &self.actor)?;
+        members.serialize_field("data", &Data(&self.fact))?;
+        members.serialize_field("kind", self.fact.kind())?;
+        members.serialize_field("seq", &self.seq)?;
+        members.serialize_field("subject", &self.subject)?;
+        members.serialize_field("time", &self.time)?;
+        members.end()
+    }
 }
 
 /// Bytes that should be an entry are not.
@@ -54,7 +66,7 @@ impl Entry {
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAnEntry> {
         let unknown = |error: serde_json::Error| NotAnEntry::Unknown(error.to_string());
         let Written { actor, data, kind, seq, subject, time } = serde_json::from_slice(bytes).map_err(unknown)?;
-        let fact = Part::fact(kind, data).map_err(unknown)?;
+        let fact = Fact::read(kind, data).map_err(unknown)?;
         let entry = Self { seq, time, actor, subject, fact };
         if !entry.fact.fits(&entry.subject) {
             return Err(NotAnEntry::Subject);
@@ -77,58 +89,6 @@ struct Written<'a> {
     seq: u64,
     subject: Subject,
     time: Timestamp,
-}
-
-/// The two parts of a [`Fact`], handed to its reader with the kind first, so that the data is read once and without a
-/// copy in between.
-#[derive(Clone, Copy)]
-enum Part<'a> {
-    Kind(&'a str),
-    Data(&'a RawValue),
-}
-
-impl<'a> Part<'a> {
-    fn fact(kind: &'a str, data: &'a RawValue) -> Result<Fact, serde_json::Error> {
-        let parts = [("kind", Self::Kind(kind)), ("data", Self::Data(data))];
-        Fact::deserialize(MapDeserializer::new(parts.into_iter()))
-    }
-}
-
-impl<'de> IntoDeserializer<'de, serde_json::Error> for Part<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-impl<'de> Deserializer<'de> for Part<'de> {
-    type Error = serde_json::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
-        match self {
-            Self::Kind(kind) => visitor.visit_borrowed_str(kind),
-            Self::Data(data) => data.deserialize_any(visitor),
-        }
-    }
-
-    /// The kind is read as the name of a variant; the data of every kind is an object.
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, serde_json::Error> {
-        match self {
-            Self::Kind(kind) => visitor.visit_enum(BorrowedStrDeserializer::new(kind)),
-            Self::Data(data) => data.deserialize_any(visitor),
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
 }
 
 #[cfg(test)]

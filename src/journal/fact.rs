@@ -3,173 +3,157 @@
 mod data;
 mod request;
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 pub use self::data::*;
 pub use self::request::*;
 use super::subject::Subject;
 
-/// One fact: its `kind` and its `data`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "data", deny_unknown_fields)]
-pub enum Fact {
-    /// The journal begins.
-    #[serde(rename = "journal.opened")]
-    JournalOpened(JournalOpened),
-    /// The journal goes on from an older state than it had, or without what else had been signed; somebody decided so.
-    #[serde(rename = "journal.recovered")]
-    JournalRecovered(JournalRecovered),
-    /// The daemon came up and serves.
-    #[serde(rename = "service.started")]
-    ServiceStarted(ServiceStarted),
-    /// The machine's clock was set forward or back by more than time daemons do unseen.
-    #[serde(rename = "clock.stepped")]
-    ClockStepped(ClockStepped),
-    /// Another body came under an event's identity that was already taken.
-    #[serde(rename = "event.conflicted")]
-    EventConflicted(EventConflicted),
-    /// A sender posted an event of a type that it may not send.
-    #[serde(rename = "event.refused")]
-    EventRefused(EventRefused),
-    /// An approval was accepted; its client is registered.
-    #[serde(rename = "approval.accepted")]
-    ApprovalAccepted(Box<ApprovalAccepted>),
-    /// An approval came for an application that already has a live client; nothing was issued.
-    #[serde(rename = "approval.repeated")]
-    ApprovalRepeated(ApprovalRepeated),
-    /// An approval granted further APIs to a client that exists; nothing was issued.
-    #[serde(rename = "grant.added")]
-    GrantAdded(GrantAdded),
-    /// An agreement was signed, or signed anew with another end.
-    #[serde(rename = "agreement.signed")]
-    AgreementSigned(AgreementSigned),
-    /// An agreement was ended.
-    #[serde(rename = "agreement.ended")]
-    AgreementEnded(AgreementEnded),
-    /// A client took over where the agreement stands that it rests on.
-    #[serde(rename = "agreement.followed")]
-    AgreementFollowed(AgreementFollowed),
-    /// New credentials were ordered for many clients.
-    #[serde(rename = "campaign.opened")]
-    CampaignOpened(CampaignOpened),
-    /// A campaign is over.
-    #[serde(rename = "campaign.closed")]
-    CampaignClosed(CampaignClosed),
-    /// A new credential was ordered for a client that exists.
-    #[serde(rename = "reissue.ordered")]
-    ReissueOrdered(Ordered),
-    /// A client's credentials were ordered to end.
-    #[serde(rename = "revocation.ordered")]
-    RevocationOrdered(Ordered),
-    /// An operator asked for what needs a second person.
-    #[serde(rename = "request.made")]
-    RequestMade(RequestMade),
-    /// A second person said yes. What was asked for follows at once.
-    #[serde(rename = "request.approved")]
-    RequestApproved(RequestDone),
-    /// A second person said no.
-    #[serde(rename = "request.denied")]
-    RequestDenied(RequestDenied),
-    /// Nobody said anything in time.
-    #[serde(rename = "request.expired")]
-    RequestExpired(RequestDone),
-    /// A second person said yes when it could not be carried out any more.
-    #[serde(rename = "request.failed")]
-    RequestFailed(RequestFailed),
-    /// Whoever made a request tried to be the second person.
-    #[serde(rename = "request.contested")]
-    RequestContested(RequestContested),
-    /// An attempt to tell the agency's operators of a request is over.
-    #[serde(rename = "request.reported")]
-    RequestReported(RequestReported),
-    /// A contact was added.
-    #[serde(rename = "contact.added")]
-    ContactAdded(ContactAdded),
-    /// Another contact took the place of one whose address was wrong, had changed or was erased.
-    #[serde(rename = "contact.replaced")]
-    ContactReplaced(ContactReplaced),
-    /// A contact is written to in another language.
-    #[serde(rename = "contact.language-changed")]
-    ContactLanguageChanged(ContactLanguageChanged),
-    /// A contact's address was erased because somebody asked for it.
-    #[serde(rename = "contact.forgotten")]
-    ContactForgotten(ContactForgotten),
-    /// The address of a contact that was replaced was erased after it had been told.
-    #[serde(rename = "contact.erased")]
-    ContactErased(ContactErased),
-    /// Notices about a change of contacts are to be mailed.
-    #[serde(rename = "contacts.told")]
-    ContactsTold(NoticeQueued),
-    /// An order was opened and queued.
-    #[serde(rename = "issuance.opened")]
-    IssuanceOpened(IssuanceOpened),
-    /// An order waits for its next attempt.
-    #[serde(rename = "issuance.queued")]
-    IssuanceQueued(IssuanceQueued),
-    /// An order is parked for an operator.
-    #[serde(rename = "issuance.failed")]
-    IssuanceFailed(IssuanceFailed),
-    /// An order was called off.
-    #[serde(rename = "issuance.cancelled")]
-    IssuanceCancelled(IssuanceCancelled),
-    /// An order is done.
-    #[serde(rename = "issuance.completed")]
-    IssuanceCompleted(Nothing),
-    /// A credential's secrets were made, split and forgotten; the mail has not left yet.
-    #[serde(rename = "credential.generated")]
-    CredentialGenerated(CredentialGenerated),
-    /// The relay took the mail with part 1.
-    #[serde(rename = "mail.accepted")]
-    MailAccepted(Nothing),
-    /// The mail with part 1 came back.
-    #[serde(rename = "mail.returned")]
-    MailReturned(MailReturned),
-    /// A credential will never become active.
-    #[serde(rename = "credential.abandoned")]
-    CredentialAbandoned(CredentialAbandoned),
-    /// Part 2 is about to leave.
-    #[serde(rename = "share.collected")]
-    ShareCollected(ShareCollected),
-    /// Half of the pickup window was over, and the contacts were to be reminded.
-    #[serde(rename = "pickup.reminded")]
-    PickupReminded(Nothing),
-    /// Somebody with a certificate of another organisation, or with a key that is not pinned, asked for a delivery.
-    #[serde(rename = "pickup.refused")]
-    PickupRefused(PickupRefused),
-    /// A confirmation carried a wrong proof.
-    #[serde(rename = "proof.refused")]
-    ProofRefused(ProofRefused),
-    /// The recipient proved that it holds both parts.
-    #[serde(rename = "credential.activated")]
-    CredentialActivated(CredentialActivated),
-    /// A newer version is active; this one lives out its grace.
-    #[serde(rename = "credential.retiring")]
-    CredentialRetiring(CredentialRetiring),
-    /// A credential verifies no more.
-    #[serde(rename = "credential.ended")]
-    CredentialEnded(CredentialEnded),
-    /// The end of a credential came nearer by one of the steps that people are told of.
-    #[serde(rename = "ending.announced")]
-    EndingAnnounced(EndingAnnounced),
-    /// Notices are to be mailed.
-    #[serde(rename = "notice.queued")]
-    NoticeQueued(NoticeQueued),
-    /// The relay took a notice.
-    #[serde(rename = "notice.accepted")]
-    NoticeAccepted(NoticeDone),
-    /// A notice waits for its next attempt.
-    #[serde(rename = "notice.deferred")]
-    NoticeDeferred(NoticeDeferred),
-    /// A notice was given up.
-    #[serde(rename = "notice.dropped")]
-    NoticeDropped(NoticeDone),
-    /// A new sealing epoch began.
-    #[serde(rename = "epoch.opened")]
-    EpochOpened(Epoch),
-    /// A sealing epoch's key was destroyed; nothing sealed in it can be opened again.
-    #[serde(rename = "epoch.destroyed")]
-    EpochDestroyed(Epoch),
+/// Defines the facts: for each its name in Rust, its data, and its `kind`.
+macro_rules! facts {
+    ($($(#[$doc:meta])* $name:ident($data:ty) = $kind:literal),+ $(,)?) => {
+        /// One fact: its `kind` and its `data`.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Fact {
+            $($(#[$doc])* $name($data)),+
+        }
+
+        impl Fact {
+            /// Every kind that there is.
+            pub const KINDS: &'static [&'static str] = &[$($kind),+];
+
+            /// The name of its kind.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$name(_) => $kind),+ }
+            }
+
+            /// Reads the data of that kind.
+            pub(super) fn read(kind: &str, data: &RawValue) -> Result<Self, serde_json::Error> {
+                match kind {
+                    $($kind => serde_json::from_str(data.get()).map(Self::$name),)+
+                    _ => Err(serde::de::Error::custom(format_args!("unknown kind {kind:?}"))),
+                }
+            }
+        }
+
+        /// A fact's data alone.
+        pub(super) struct Data<'a>(pub(super) &'a Fact);
+
+        impl Serialize for Data<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self.0 { $(Fact::$name(data) => data.serialize(serializer)),+ }
+            }
+        }
+    };
 }
+
+facts!(
+    /// The journal begins.
+    JournalOpened(JournalOpened) = "journal.opened",
+    /// The journal goes on from an older state than it had, or without what else had been signed; somebody decided so.
+    JournalRecovered(JournalRecovered) = "journal.recovered",
+    /// The daemon came up and serves.
+    ServiceStarted(ServiceStarted) = "service.started",
+    /// The machine's clock was set forward or back by more than time daemons do unseen.
+    ClockStepped(ClockStepped) = "clock.stepped",
+    /// Another body came under an event's identity that was already taken.
+    EventConflicted(EventConflicted) = "event.conflicted",
+    /// A sender posted an event of a type that it may not send.
+    EventRefused(EventRefused) = "event.refused",
+    /// An approval was accepted; its client is registered.
+    ApprovalAccepted(Box<ApprovalAccepted>) = "approval.accepted",
+    /// An approval came for an application that already has a live client; nothing was issued.
+    ApprovalRepeated(ApprovalRepeated) = "approval.repeated",
+    /// An approval granted further APIs to a client that exists; nothing was issued.
+    GrantAdded(GrantAdded) = "grant.added",
+    /// An agreement was signed, or signed anew with another end.
+    AgreementSigned(AgreementSigned) = "agreement.signed",
+    /// An agreement was ended.
+    AgreementEnded(AgreementEnded) = "agreement.ended",
+    /// A client took over where the agreement stands that it rests on.
+    AgreementFollowed(AgreementFollowed) = "agreement.followed",
+    /// New credentials were ordered for many clients.
+    CampaignOpened(CampaignOpened) = "campaign.opened",
+    /// A campaign is over.
+    CampaignClosed(CampaignClosed) = "campaign.closed",
+    /// A new credential was ordered for a client that exists.
+    ReissueOrdered(Ordered) = "reissue.ordered",
+    /// A client's credentials were ordered to end.
+    RevocationOrdered(Ordered) = "revocation.ordered",
+    /// An operator asked for what needs a second person.
+    RequestMade(RequestMade) = "request.made",
+    /// A second person said yes. What was asked for follows at once.
+    RequestApproved(RequestDone) = "request.approved",
+    /// A second person said no.
+    RequestDenied(RequestDenied) = "request.denied",
+    /// Nobody said anything in time.
+    RequestExpired(RequestDone) = "request.expired",
+    /// A second person said yes when it could not be carried out any more.
+    RequestFailed(RequestFailed) = "request.failed",
+    /// Whoever made a request tried to be the second person.
+    RequestContested(RequestContested) = "request.contested",
+    /// An attempt to tell the agency's operators of a request is over.
+    RequestReported(RequestReported) = "request.reported",
+    /// A contact was added.
+    ContactAdded(ContactAdded) = "contact.added",
+    /// Another contact took the place of one whose address was wrong, had changed or was erased.
+    ContactReplaced(ContactReplaced) = "contact.replaced",
+    /// A contact is written to in another language.
+    ContactLanguageChanged(ContactLanguageChanged) = "contact.language-changed",
+    /// A contact's address was erased because somebody asked for it.
+    ContactForgotten(ContactForgotten) = "contact.forgotten",
+    /// The address of a contact that was replaced was erased after it had been told.
+    ContactErased(ContactErased) = "contact.erased",
+    /// Notices about a change of contacts are to be mailed.
+    ContactsTold(NoticeQueued) = "contacts.told",
+    /// An order was opened and queued.
+    IssuanceOpened(IssuanceOpened) = "issuance.opened",
+    /// An order waits for its next attempt.
+    IssuanceQueued(IssuanceQueued) = "issuance.queued",
+    /// An order is parked for an operator.
+    IssuanceFailed(IssuanceFailed) = "issuance.failed",
+    /// An order was called off.
+    IssuanceCancelled(IssuanceCancelled) = "issuance.cancelled",
+    /// An order is done.
+    IssuanceCompleted(Nothing) = "issuance.completed",
+    /// A credential's secrets were made, split and forgotten; the mail has not left yet.
+    CredentialGenerated(CredentialGenerated) = "credential.generated",
+    /// The relay took the mail with part 1.
+    MailAccepted(Nothing) = "mail.accepted",
+    /// The mail with part 1 came back.
+    MailReturned(MailReturned) = "mail.returned",
+    /// A credential will never become active.
+    CredentialAbandoned(CredentialAbandoned) = "credential.abandoned",
+    /// Part 2 is about to leave.
+    ShareCollected(ShareCollected) = "share.collected",
+    /// Half of the pickup window was over, and the contacts were to be reminded.
+    PickupReminded(Nothing) = "pickup.reminded",
+    /// Somebody with a certificate of another organisation, or with a key that is not pinned, asked for a delivery.
+    PickupRefused(PickupRefused) = "pickup.refused",
+    /// A confirmation carried a wrong proof.
+    ProofRefused(ProofRefused) = "proof.refused",
+    /// The recipient proved that it holds both parts.
+    CredentialActivated(CredentialActivated) = "credential.activated",
+    /// A newer version is active; this one lives out its grace.
+    CredentialRetiring(CredentialRetiring) = "credential.retiring",
+    /// A credential verifies no more.
+    CredentialEnded(CredentialEnded) = "credential.ended",
+    /// The end of a credential came nearer by one of the steps that people are told of.
+    EndingAnnounced(EndingAnnounced) = "ending.announced",
+    /// Notices are to be mailed.
+    NoticeQueued(NoticeQueued) = "notice.queued",
+    /// The relay took a notice.
+    NoticeAccepted(NoticeDone) = "notice.accepted",
+    /// A notice waits for its next attempt.
+    NoticeDeferred(NoticeDeferred) = "notice.deferred",
+    /// A notice was given up.
+    NoticeDropped(NoticeDone) = "notice.dropped",
+    /// A new sealing epoch began.
+    EpochOpened(Epoch) = "epoch.opened",
+    /// A sealing epoch's key was destroyed; nothing sealed in it can be opened again.
+    EpochDestroyed(Epoch) = "epoch.destroyed",
+);
 
 impl Fact {
     /// Whether this fact may stand under that kind of subject.

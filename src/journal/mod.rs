@@ -15,6 +15,7 @@ pub mod key;
 pub mod line;
 pub mod proof;
 mod request_id;
+pub mod stream;
 pub mod subject;
 pub mod tiles;
 pub mod tree;

@@ -67,7 +67,7 @@ fn the_true_journal_verifies_and_adds_up_to_its_world() {
     for verifier in [&TRUTH.strict, &TRUTH.lax] {
         let verified = check(verifier.clone(), &TRUTH.lines, &TRUTH.note).unwrap();
         assert_eq!(verified.checkpoint.size, TRUTH.lines.len() as u64);
-        assert_eq!(verified.world, history.world);
+        assert_eq!(verified.fold, history.world);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Offline verification: from the entries' bytes, a public key and a signed checkpoint alone.
 //!
-//! Streaming: it keeps the tree's right edge and the state that the entries add up to, never the entries. It trusts
+//! Streaming: it keeps the tree's right edge and the [`Fold`] of the entries, never the entries. It trusts
 //! neither the database nor the daemon, and knows nothing of where the bytes come from.
 
 use std::collections::BTreeMap;
@@ -8,18 +8,48 @@ use std::collections::BTreeMap;
 use super::checkpoint::{Checkpoint, NotACheckpoint};
 use super::entry::{Entry, NotAnEntry};
 use super::key::VerifyingKey;
+use super::stream::{Settled, Stream};
 use super::tree::{Frontier, LeafHash, RootHash};
 use super::world::World;
 
 /// The longest entry that is read. An approval with every field at its longest is a tenth of it.
 const MAX_ENTRY_LENGTH: usize = 1024 * 1024;
 
+/// What entries are added to one by one, each of which must fit those before it.
+pub trait Fold {
+    /// Adds the next entry, or says why it does not fit.
+    fn add(&mut self, entry: &Entry) -> Result<(), &'static str>;
+
+    /// The log's origin, as the first entry has it.
+    fn origin(&self) -> Option<&str>;
+}
+
+impl Fold for World {
+    fn add(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        self.apply(entry).map_err(|misfit| misfit.why)
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.origin()
+    }
+}
+
+impl<S: Settled + ?Sized> Fold for Stream<S> {
+    fn add(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        self.add(entry)
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.origin()
+    }
+}
+
 /// Takes a journal's entries one by one, then the checkpoint that must vouch for them.
 #[derive(Debug, Clone)]
-pub struct Verifier {
+pub struct Verifier<F = World> {
     key: VerifyingKey,
     tree: Frontier,
-    world: World,
+    fold: F,
     /// What earlier checkpoints say: size → root.
     expected: BTreeMap<u64, RootHash>,
     /// How many entries a checkpoint has vouched for.
@@ -29,13 +59,13 @@ pub struct Verifier {
 
 /// A journal that verifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct Verified<F = World> {
     /// The checkpoint that vouches for all of it.
     pub checkpoint: Checkpoint,
     /// The right edge of the tree over it.
     pub tree: Frontier,
     /// What it adds up to.
-    pub world: World,
+    pub fold: F,
 }
 
 /// The first thing that is wrong.
@@ -139,7 +169,7 @@ fn as_signed(vouched: u64) -> String {
 impl Verifier {
     /// Before the first entry.
     pub fn new(key: VerifyingKey) -> Self {
-        Self { key, tree: Frontier::new(), world: World::new(), expected: BTreeMap::new(), vouched: 0, fault: None }
+        Self { key, tree: Frontier::new(), fold: World::new(), expected: BTreeMap::new(), vouched: 0, fault: None }
     }
 
     /// With earlier checkpoints, such as those that a witness kept. The journal must have passed through each, and a
@@ -148,9 +178,22 @@ impl Verifier {
         let mut verifier = Self::new(key);
         for note in notes {
             let checkpoint = Checkpoint::verify(note, &verifier.key)?;
-            verifier.expect(&checkpoint)?;
+            expect(&mut verifier.expected, &checkpoint)?;
         }
         Ok(verifier)
+    }
+
+    /// The same against another fold, before the first entry.
+    pub fn into<F: Fold>(&self, fold: F) -> Verifier<F> {
+        let (key, expected) = (self.key.clone(), self.expected.clone());
+        Verifier { key, tree: Frontier::new(), fold, expected, vouched: 0, fault: None }
+    }
+}
+
+impl<F: Fold> Verifier<F> {
+    /// What the entries so far add up to.
+    pub fn fold(&mut self) -> &mut F {
+        &mut self.fold
     }
 
     /// Takes the next entry's bytes. After the first fault it takes no more and repeats that fault.
@@ -175,12 +218,12 @@ impl Verifier {
     }
 
     /// Holds all that came against the checkpoint that must vouch for it.
-    pub fn finish(mut self, note: &str) -> Result<Verified, Fault> {
+    pub fn finish(mut self, note: &str) -> Result<Verified<F>, Fault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         let checkpoint = Checkpoint::verify(note, &self.key)?;
-        self.expect(&checkpoint)?;
+        expect(&mut self.expected, &checkpoint)?;
         let have = self.tree.size();
         // Any earlier checkpoint beyond the end shows a cut as well as the last one does.
         let furthest = self.expected.keys().next_back().copied().unwrap_or(0);
@@ -197,19 +240,12 @@ impl Verifier {
             // A journal begins with its first entry; a signature over nothing vouches for nothing.
             return Err(Fault::Entry { seq: 0, why: BadEntry::Misfit("the journal is empty"), vouched: 0 });
         }
-        Ok(Verified { checkpoint, tree: self.tree, world: self.world })
-    }
-
-    fn expect(&mut self, checkpoint: &Checkpoint) -> Result<(), Fault> {
-        match self.expected.insert(checkpoint.size, checkpoint.root) {
-            Some(other) if other != checkpoint.root => Err(Fault::Forked { size: checkpoint.size }),
-            Some(_) | None => Ok(()),
-        }
+        Ok(Verified { checkpoint, tree: self.tree, fold: self.fold })
     }
 
     fn take(&mut self, entry: &Entry) -> Result<(), BadEntry> {
-        self.world.apply(entry).map_err(|misfit| BadEntry::Misfit(misfit.why))?;
-        match self.world.origin() {
+        self.fold.add(entry).map_err(BadEntry::Misfit)?;
+        match self.fold.origin() {
             Some(origin) if origin != self.key.origin().as_str() => Err(BadEntry::OtherLog(origin.to_owned())),
             Some(_) | None => Ok(()),
         }
@@ -231,5 +267,12 @@ impl Verifier {
 
     fn keep(&mut self, fault: Fault) -> Fault {
         self.fault.get_or_insert(fault).clone()
+    }
+}
+
+fn expect(expected: &mut BTreeMap<u64, RootHash>, checkpoint: &Checkpoint) -> Result<(), Fault> {
+    match expected.insert(checkpoint.size, checkpoint.root) {
+        Some(other) if other != checkpoint.root => Err(Fault::Forked { size: checkpoint.size }),
+        Some(_) | None => Ok(()),
     }
 }

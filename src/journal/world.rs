@@ -2,9 +2,10 @@
 //!
 //! It adds to [`super::fold`] what no single client can see: order, and that ids are given out once. It knows no table.
 
+pub(super) mod course;
 mod delivery;
 mod four_eyes;
-mod named;
+pub(super) mod named;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,16 +24,14 @@ use crate::domain::issuance::Issuance;
 use crate::domain::reference::Reference;
 use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
+use course::Course;
 pub use delivery::{Delivery, Fetched};
-use four_eyes::FourEyes;
 use named::{campaign_of, event_of, issuance_of, reference_of};
 
 /// Everything that a journal says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct World {
-    origin: Option<String>,
-    size: u64,
-    latest: Option<Timestamp>,
+    course: Course,
     clients: BTreeMap<ApplicationId, Client>,
     events: BTreeMap<EventKey, SeenEvent>,
     agreements: BTreeMap<AgreementKey, Agreement>,
@@ -46,8 +45,6 @@ pub struct World {
     notices: BTreeSet<NoticeId>,
     requests: BTreeMap<RequestId, Request>,
     requested: Vec<RequestId>,
-    four_eyes: FourEyes,
-    epochs: BTreeMap<u32, EpochState>,
 }
 
 /// An order, open or past.
@@ -70,7 +67,7 @@ pub enum EpochState {
     Destroyed,
 }
 
-type Fit = Result<(), &'static str>;
+pub(super) type Fit = Result<(), &'static str>;
 
 impl World {
     /// Before the first entry.
@@ -90,7 +87,7 @@ impl World {
             event: event.and_then(|key| self.events.get(key).cloned()),
             agreement: agreement.and_then(|key| self.agreements.get(&key).cloned()),
             campaign: campaign.and_then(|id| self.campaigns.get(&id).cloned()),
-            request: self.request_of(entry).and_then(|id| self.requests.get(&id).cloned()),
+            request: self.course.request_of(entry).and_then(|id| self.requests.get(&id).cloned()),
         };
         let applied = fold::apply(&mut slice, entry);
         // The fold leaves a slice alone that the entry does not fit, so it goes back either way.
@@ -111,24 +108,23 @@ impl World {
             self.requests.insert(request.id, request);
         }
         self.give_out(entry);
-        self.size += 1;
-        self.latest = Some(entry.time);
+        self.course.follow(entry);
         Ok(())
     }
 
     /// The log's origin, as the first entry has it.
     pub fn origin(&self) -> Option<&str> {
-        self.origin.as_deref()
+        self.course.origin.as_deref()
     }
 
     /// How many entries were applied; the next one's number.
     pub fn size(&self) -> u64 {
-        self.size
+        self.course.size
     }
 
     /// The time of the last entry.
     pub fn latest(&self) -> Option<Timestamp> {
-        self.latest
+        self.course.latest
     }
 
     /// All clients, with all their credentials and notices.
@@ -188,7 +184,7 @@ impl World {
 
     /// All sealing epochs.
     pub fn epochs(&self) -> &BTreeMap<u32, EpochState> {
-        &self.epochs
+        &self.course.epochs
     }
 
     /// Puts a client back, and its latest order.
@@ -206,19 +202,7 @@ impl World {
     }
 
     fn fits(&self, entry: &Entry) -> Fit {
-        if entry.seq != self.size {
-            return Err("its number does not follow the one before it");
-        }
-        if self.latest.is_some_and(|latest| entry.time < latest) {
-            return Err("its time lies before the entry before it");
-        }
-        if !entry.fact.fits(&entry.subject) {
-            return Err("the fact does not fit its subject");
-        }
-        if (entry.seq == 0) != matches!(entry.fact, Fact::JournalOpened(_)) {
-            return Err("a journal is opened once, by its first entry");
-        }
-        self.four_eyes.fits(entry)?;
+        self.course.fits(entry)?;
         self.ids_fit(entry)
     }
 
@@ -243,13 +227,6 @@ impl World {
             | Fact::RequestDenied(RequestDenied { report, .. })
             | Fact::RequestExpired(RequestDone { report })
             | Fact::RequestFailed(RequestFailed { report, .. }) => self.notices_are_new(report),
-            Fact::EpochOpened(data) => self.opening_fits(data.epoch),
-            Fact::EpochDestroyed(data) if !self.epochs.contains_key(&data.epoch) => {
-                Err("an epoch is destroyed that was never opened")
-            }
-            Fact::JournalRecovered(data) if data.had > entry.seq => {
-                Err("a journal is recovered that had more entries than it has")
-            }
             Fact::JournalOpened(_)
             | Fact::JournalRecovered(_)
             | Fact::ServiceStarted(_)
@@ -286,6 +263,7 @@ impl World {
             | Fact::NoticeAccepted(_)
             | Fact::NoticeDeferred(_)
             | Fact::NoticeDropped(_)
+            | Fact::EpochOpened(_)
             | Fact::EpochDestroyed(_) => Ok(()),
         }
     }
@@ -294,30 +272,11 @@ impl World {
         if ids.into_iter().any(|id| self.notices.contains(id)) { Err("a notice is queued twice") } else { Ok(()) }
     }
 
-    /// The request that an entry is about or rests on.
-    fn request_of(&self, entry: &Entry) -> Option<RequestId> {
-        entry.subject.request().or_else(|| self.four_eyes.request_of(entry))
-    }
-
-    /// Both facts about an epoch are on record before they are done, so that a crash in between has them recorded
-    /// again: the newest may be opened twice, and any may be destroyed twice.
-    fn opening_fits(&self, epoch: u32) -> Fit {
-        match self.epochs.last_key_value() {
-            Some((newest, EpochState::Open)) if *newest == epoch => Ok(()),
-            Some((newest, EpochState::Open | EpochState::Destroyed)) if *newest >= epoch => {
-                Err("an epoch's number does not lie after the ones before it")
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
     fn registration_fits(&self, data: &ApprovalAccepted, subject: &Subject) -> Fit {
-        let mut ids: Vec<_> = data.keys.values().collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.len() != data.keys.len() || ids.iter().any(|id| self.client_ids.contains_key(*id)) {
-            return Err("a client id is given out twice");
+        if data.keys.values().any(|id| self.client_ids.contains_key(id)) {
+            return Err(CLIENT_ID_TWICE);
         }
+        ids_differ(data)?;
         if subject.application().is_some_and(|application| self.cases.contains_key(application)) {
             return Err("an application is approved that was granted to a client before");
         }
@@ -331,9 +290,7 @@ impl World {
 
     fn following_fits(&self, data: &AgreementFollowed, subject: &Subject) -> Fit {
         let client = subject.application().and_then(|application| self.clients.get(application));
-        let agreement = client.and_then(Client::rests_on).and_then(|key| self.agreements.get(&key));
-        let as_it_is = agreement.is_some_and(|it| it.changed == data.as_of && it.state == data.state);
-        if as_it_is { Ok(()) } else { Err("a client follows its agreement to where it does not stand") }
+        stands_so(client.and_then(Client::rests_on).and_then(|key| self.agreements.get(&key)), data)
     }
 
     fn order_is_new(&self, subject: &Subject) -> Fit {
@@ -377,10 +334,7 @@ impl World {
         if self.messages.contains_key(&data.message_id) {
             return Err("a Message-ID is given out twice");
         }
-        match self.epochs.get(&data.epoch) {
-            Some(EpochState::Open) => Ok(()),
-            Some(EpochState::Destroyed) | None => Err("a share is sealed in an epoch that is not open"),
-        }
+        Ok(())
     }
 
     fn conflict_fits(&self, data: &EventConflicted) -> Fit {
@@ -391,9 +345,6 @@ impl World {
     }
 
     fn give_out(&mut self, entry: &Entry) {
-        if let Fact::JournalOpened(data) = &entry.fact {
-            self.origin = Some(data.origin.clone());
-        }
         if let (Fact::ApprovalAccepted(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.client_ids.extend(data.keys.values().map(|id| (id.clone(), application.clone())));
         }
@@ -411,7 +362,6 @@ impl World {
         {
             self.notices.extend(report);
         }
-        self.four_eyes.follow(entry);
         self.follow_delivery(entry);
         if let (Fact::IssuanceOpened(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.reissued.extend(data.campaign.map(|campaign| (campaign, application.clone())));
@@ -419,13 +369,22 @@ impl World {
         if let (Fact::GrantAdded(data), Some(application)) = (&entry.fact, entry.subject.application()) {
             self.cases.insert(data.application.clone(), application.clone());
         }
-        if let Fact::EpochOpened(data) = &entry.fact {
-            self.epochs.insert(data.epoch, EpochState::Open);
-        }
-        if let Fact::EpochDestroyed(data) = &entry.fact {
-            self.epochs.insert(data.epoch, EpochState::Destroyed);
-        }
     }
+}
+
+const CLIENT_ID_TWICE: &str = "a client id is given out twice";
+
+/// Within one bundle.
+pub(super) fn ids_differ(data: &ApprovalAccepted) -> Fit {
+    let mut ids: Vec<_> = data.keys.values().collect();
+    ids.sort_unstable();
+    if ids.windows(2).any(|pair| pair.first() == pair.last()) { Err(CLIENT_ID_TWICE) } else { Ok(()) }
+}
+
+/// Whether the agreement stands as a client takes it over.
+pub(super) fn stands_so(agreement: Option<&Agreement>, data: &AgreementFollowed) -> Fit {
+    let as_it_is = agreement.is_some_and(|it| it.changed == data.as_of && it.state == data.state);
+    if as_it_is { Ok(()) } else { Err("a client follows its agreement to where it does not stand") }
 }
 
 #[cfg(test)]

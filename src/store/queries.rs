@@ -3,9 +3,8 @@
 //! Rows are parsed into domain types again; a row that does not parse is damage, not an empty answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 
-use super::audit::{Difference, Expected, Stored};
+use super::audit::Tables;
 use super::backend::Fault;
 use crate::domain::approval::Organisation;
 use crate::domain::campaign::{Campaign, Filter};
@@ -25,7 +24,7 @@ use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
 
 /// What can be asked of the tables, by any backend, on a reading connection of its own.
-pub trait Queries {
+pub trait Queries: Tables {
     /// One order with its versions.
     fn issuance(&mut self, id: IssuanceId) -> Result<Option<IssuanceView>, ReadError>;
 
@@ -139,13 +138,6 @@ pub trait Queries {
 
     /// Canonical bytes of the entries about one application, oldest first, from `from` on, at most `limit`.
     fn entries_of(&mut self, application: &ApplicationId, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, ReadError>;
-
-    /// Hands over every entry from `from` on, in order, until `take` says that it has seen enough.
-    fn each_entry(&mut self, from: u64, take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>) -> Result<(), ReadError>;
-
-    /// The first row, of all tables that the daemon acts on, that is not what the journal adds up to; or what else the
-    /// tables are not as they were made.
-    fn first_difference(&mut self, expected: Expected<'_>) -> Result<Option<Difference>, ReadError>;
 
     /// The newest signed checkpoint (C2SP note text).
     fn checkpoint(&mut self) -> Result<String, ReadError>;

@@ -1,17 +1,22 @@
 //! Everything that can be verified from the files: each entry, the tree, the signature, and the tables against the fold.
 //!
 //! Three threads hand batches on: one reads rows, one reads entries out of them and hashes, one folds. What is held at a
-//! time is bounded by the batches, and by the state that the entries add up to.
+//! time is bounded by the batches and by [`Stream`]: the state that the entries add up to is summed up and forgotten.
+//! Where the sums are not those of the tables, or anything else is not as it must be, the whole is read again and kept
+//! ([`whole`]), to say where. So a journal that does not verify takes as much memory as its state.
 
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::audit::{Difference, Expected, Shares, Stored};
+use super::audit::{Difference, Expected, Secret, Shares, Stored};
 use super::queries::{Queries, ReadError};
 use crate::domain::pseudonym::Pseudonyms;
-use crate::journal::verify::{BadEntry, Examined, Fault, Verified, Verifier};
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::stream::Stream;
+use crate::journal::verify::{BadEntry, Examined, Fault, Fold, Verified, Verifier};
+use crate::platform::random::SystemRandomness;
 
 /// Entries in one batch.
 const BATCH: usize = 256;
@@ -26,6 +31,8 @@ pub enum Finding {
     Journal(Fault),
     /// With the tables.
     Tables(Difference),
+    /// With the files of the database, in its own words: an index that does not say what its table says, above all.
+    Disorder(String),
 }
 
 impl fmt::Display for Finding {
@@ -33,18 +40,34 @@ impl fmt::Display for Finding {
         match self {
             Self::Journal(fault) => fault.fmt(f),
             Self::Tables(difference) => write!(f, "the entries are as signed, but {difference}"),
+            Self::Disorder(found) => {
+                write!(
+                    f,
+                    "the entries are as signed and the tables hold what they add up to, but the database says: {found}"
+                )
+            }
         }
     }
 }
 
-/// Verifies what `queries` sees, which must be one consistent view. `reached` is told now and then how many entries were
-/// read.
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// So many entries were read.
+    Entries(u64),
+    /// They were, and the tables are next.
+    Tables,
+    /// Something is wrong; it is read again to find out where.
+    Searching,
+}
+
+/// Verifies what `queries` sees, which must be one consistent view. `reached` is told now and then how far it is.
 pub fn verify(
     queries: &mut dyn Queries,
     verifier: Verifier,
     pseudonyms: Option<&Pseudonyms>,
-    reached: &mut dyn FnMut(u64),
-) -> Result<Result<Verified, Finding>, ReadError> {
+    reached: &mut dyn FnMut(Reached),
+) -> Result<Result<Checkpoint, Finding>, ReadError> {
     verify_with(queries, verifier, pseudonyms, Shares::Kept, reached)
 }
 
@@ -53,8 +76,8 @@ pub fn verify_backup(
     queries: &mut dyn Queries,
     verifier: Verifier,
     pseudonyms: Option<&Pseudonyms>,
-    reached: &mut dyn FnMut(u64),
-) -> Result<Result<Verified, Finding>, ReadError> {
+    reached: &mut dyn FnMut(Reached),
+) -> Result<Result<Checkpoint, Finding>, ReadError> {
     verify_with(queries, verifier, pseudonyms, Shares::MayBeLeftOut, reached)
 }
 
@@ -63,25 +86,76 @@ fn verify_with(
     verifier: Verifier,
     pseudonyms: Option<&Pseudonyms>,
     shares: Shares,
-    reached: &mut dyn FnMut(u64),
+    reached: &mut dyn FnMut(Reached),
+) -> Result<Result<Checkpoint, Finding>, ReadError> {
+    if let Some(checkpoint) = passes(queries, &verifier, pseudonyms, shares, reached)? {
+        return Ok(Ok(checkpoint));
+    }
+    reached(Reached::Searching);
+    Ok(whole(queries, verifier, pseudonyms, shares, reached)?.map(|verified| verified.checkpoint))
+}
+
+/// The same in bounded memory. `None`: it does not verify, or there is doubt.
+pub(super) fn passes(
+    queries: &mut dyn Queries,
+    verifier: &Verifier,
+    pseudonyms: Option<&Pseudonyms>,
+    shares: Shares,
+    reached: &mut dyn FnMut(Reached),
+) -> Result<Option<Checkpoint>, ReadError> {
+    let unavailable = |what: &dyn fmt::Display| ReadError::Unavailable(what.to_string());
+    let random = SystemRandomness::probe().map_err(|failed| unavailable(&failed))?;
+    let secret = Secret::draw(&random).map_err(|failed| unavailable(&failed))?;
+    let note = queries.checkpoint()?;
+    let (lasts, shelf) = (queries.last_entries()?, queries.shelf()?);
+    let stream = Stream::new(shelf, lasts, queries.expecting(secret.clone(), pseudonyms, shares)?);
+    let mut verifier = match entries(queries, verifier.into(stream), reached)? {
+        Ok(verifier) => verifier,
+        Err(mut stopped) => return stopped.1.fold().failed().map_or(Ok(None), |failed| Err(unavailable(&failed))),
+    };
+    let latest = verifier.fold().latest();
+    let Ok(Verified { checkpoint, tree, fold }) = verifier.finish(&note) else { return Ok(None) };
+    let Ok((expecting, open)) = fold.finish().map_err(|failed| unavailable(&failed))? else { return Ok(None) };
+    reached(Reached::Tables);
+    let passes = queries.first_difference_around(&tree, latest)?.is_none()
+        && queries.found(secret, pseudonyms)? == expecting.sums()
+        && queries.disorder()?.is_none()
+        && !queries.is_left_open(&open, pseudonyms)?;
+    Ok(passes.then_some(checkpoint))
+}
+
+/// Verifies with the whole state in memory, which comes with it, and finds the first place that is wrong.
+pub fn whole(
+    queries: &mut dyn Queries,
+    verifier: Verifier,
+    pseudonyms: Option<&Pseudonyms>,
+    shares: Shares,
+    reached: &mut dyn FnMut(Reached),
 ) -> Result<Result<Verified, Finding>, ReadError> {
     let note = queries.checkpoint()?;
-    let verified = match entries(queries, verifier, reached)?.and_then(|verifier| verifier.finish(&note)) {
+    let read = entries(queries, verifier, reached)?.map_err(|stopped| stopped.0);
+    let verified = match read.and_then(|verifier| verifier.finish(&note)) {
         Ok(verified) => verified,
         Err(fault) => return Ok(Err(Finding::Journal(fault))),
     };
-    let expected = Expected { world: &verified.world, tree: &verified.tree, pseudonyms, shares };
-    Ok(match queries.first_difference(expected)? {
-        Some(difference) => Err(Finding::Tables(difference)),
+    let expected = Expected { world: &verified.fold, tree: &verified.tree, pseudonyms, shares };
+    if let Some(difference) = queries.first_difference(expected)? {
+        return Ok(Err(Finding::Tables(difference)));
+    }
+    Ok(match queries.disorder()? {
+        Some(found) => Err(Finding::Disorder(found)),
         None => Ok(verified),
     })
 }
 
-fn entries(
+/// A verifier that stopped at a fault, with it.
+type Stopped<F> = (Fault, Verifier<F>);
+
+fn entries<F: Fold + Send>(
     queries: &mut dyn Queries,
-    verifier: Verifier,
-    reached: &mut dyn FnMut(u64),
-) -> Result<Result<Verifier, Fault>, ReadError> {
+    verifier: Verifier<F>,
+    reached: &mut dyn FnMut(Reached),
+) -> Result<Result<Verifier<F>, Box<Stopped<F>>>, ReadError> {
     thread::scope(|scope| {
         let (rows, to_examine) = sync_channel::<Batch>(WAITING);
         let (examined, to_fold) = sync_channel::<Vec<Examined>>(WAITING);
@@ -95,7 +169,7 @@ fn entries(
             if batch.rows.len() < BATCH {
                 return ControlFlow::Continue(());
             }
-            reached(read);
+            reached(Reached::Entries(read));
             // Nobody takes it any more once a fault was found.
             let sent = rows.send(std::mem::take(&mut batch));
             if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -117,10 +191,12 @@ fn examine(batches: &Receiver<Batch>, examined: &SyncSender<Vec<Examined>>) {
     }
 }
 
-fn fold(mut verifier: Verifier, batches: &Receiver<Vec<Examined>>) -> Result<Verifier, Fault> {
+fn fold<F: Fold>(mut verifier: Verifier<F>, batches: &Receiver<Vec<Examined>>) -> Result<Verifier<F>, Box<Stopped<F>>> {
     while let Ok(batch) = batches.recv() {
         for entry in batch {
-            verifier.examined(entry)?;
+            if let Err(fault) = verifier.examined(entry) {
+                return Err(Box::new((fault, verifier)));
+            }
         }
     }
     Ok(verifier)

@@ -19,6 +19,7 @@ mod faults;
 mod four_eyes;
 mod harness;
 mod harness_itself;
+mod long_journal;
 mod mail_fixture;
 mod mail_hostile;
 mod mail_hostile_daemon;

@@ -16,7 +16,7 @@ use crate::anchor::hold::witnessed;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifyingKey;
 use crate::journal::tiles::{Tile, Tiles};
-use crate::journal::verify::{Fault, Verified};
+use crate::journal::verify::Fault;
 use crate::store::queries::{Queries, ReadError};
 use crate::store::verification::Finding;
 
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     let target = Target { directory: &args.directory, key: &key, before };
     let written = in_verified(&state, key.clone(), &notes, pseudonyms.as_ref(), output, |queries, verified| {
         let note = queries.checkpoint()?;
-        target.write(queries, &note, verified)
+        target.write(queries, &note, &verified)
     })?;
     let size = written.map_err(|found| failure(&state, &found))?.map_err(failed)?;
     if let Some(note) = witnessed {
@@ -94,10 +94,13 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn write(&self, queries: &mut dyn Queries, note: &str, verified: Verified) -> Result<io::Result<u64>, ReadError> {
-        let size = verified.checkpoint.size;
-        // The state is large, and no longer needed.
-        drop(verified);
+    fn write(
+        &self,
+        queries: &mut dyn Queries,
+        note: &str,
+        verified: &Checkpoint,
+    ) -> Result<io::Result<u64>, ReadError> {
+        let size = verified.size;
         let mut entries = match self.open() {
             Ok(entries) => entries,
             Err(error) => return Ok(Err(error)),

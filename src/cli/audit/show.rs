@@ -33,13 +33,7 @@ pub struct Args {
 
 /// A kind that there is: a misspelled one would silently show nothing.
 fn kind(text: &str) -> Result<String, String> {
-    let named = serde_json::json!({ "kind": text, "data": null });
-    match serde_json::from_value::<Fact>(named) {
-        Err(error) if error.to_string().contains("unknown variant") => {
-            Err("there are no entries of this kind".to_owned())
-        }
-        Ok(_) | Err(_) => Ok(text.to_owned()),
-    }
+    if Fact::KINDS.contains(&text) { Ok(text.to_owned()) } else { Err("there are no entries of this kind".to_owned()) }
 }
 
 /// Shows them, a thousand at a time.

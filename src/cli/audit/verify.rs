@@ -11,7 +11,7 @@ use super::trust::{Trust, Trusted};
 use crate::domain::pseudonym::Pseudonyms;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifyingKey;
-use crate::journal::verify::{Fault, Verified, Verifier};
+use crate::journal::verify::{Fault, Verifier};
 use crate::store::queries::{Queries, ReadError};
 use crate::store::verification::{self, Finding};
 
@@ -23,17 +23,17 @@ pub struct Args {
 }
 
 /// What was found in state that could be read.
-pub type Checked = Result<Verified, Finding>;
+pub type Checked = Result<Checkpoint, Finding>;
 
 /// Verifies, and says up to where.
 pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
     let Trusted { state, key, pseudonyms } = args.trust.read(config)?;
     let verified = verify_state(&state, key, pseudonyms.as_ref(), output)?.map_err(|found| failure(&state, &found))?;
-    let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());
+    let (size, root) = (verified.size, verified.root.to_string());
     let personal = pseudonyms.is_some();
     match output.reader() {
         Reader::People => {
-            output.data(format_args!("verified: {size} entries of {}, root {root}", verified.checkpoint.origin));
+            output.data(format_args!("verified: {size} entries of {}, root {root}", verified.origin));
             output.data("the tables hold what these entries add up to");
             if !personal {
                 output.say("addresses were not compared: that takes the pseudonym key of the configuration");
@@ -67,7 +67,7 @@ pub(super) fn in_verified<T>(
     earlier: &[String],
     pseudonyms: Option<&Pseudonyms>,
     output: &mut Output,
-    then: impl FnOnce(&mut dyn Queries, Verified) -> Result<T, ReadError>,
+    then: impl FnOnce(&mut dyn Queries, Checkpoint) -> Result<T, ReadError>,
 ) -> Result<Result<T, Finding>, Failure> {
     let mut archive = open(state)?;
     let verifier = match Verifier::with_earlier(key.clone(), earlier.iter().map(String::as_str)) {
@@ -79,7 +79,7 @@ pub(super) fn in_verified<T>(
         // Only to say how far it is: whether it is so is what is verified.
         let size = Checkpoint::verify(&note, &key).map_or(0, |checkpoint| checkpoint.size);
         let mut progress = Progress::over("entries", size, 0);
-        let checked = verification::verify(queries, verifier, pseudonyms, &mut |read| progress.reached(read, output));
+        let checked = verification::verify(queries, verifier, pseudonyms, &mut |at| progress.verified(at, output));
         progress.end();
         Ok(match checked? {
             Ok(verified) => Ok(then(queries, verified)?),
@@ -114,7 +114,8 @@ pub(in crate::cli) fn failure(state: &Path, found: &Finding) -> Failure {
             | Fault::Unsigned { .. }
             | Fault::Forked { .. },
         )
-        | Finding::Tables(_) => (KEEP, Exit::NotVerified),
+        | Finding::Tables(_)
+        | Finding::Disorder(_) => (KEEP, Exit::NotVerified),
     };
     Failure::new("verify the journal in", state.display(), found).hint(hint).exit(exit)
 }

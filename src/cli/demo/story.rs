@@ -253,10 +253,7 @@ fn audit(stage: &Stage, key: VerifyingKey, teller: &mut Teller<'_>) -> Result<()
     let entries = archive.ask(|queries| queries.entries(0, 1000)).map_err(|cause| failed(&cause))?;
     let entries: Vec<_> = entries.iter().map(|bytes| serde_json::from_slice(bytes).unwrap_or_default()).collect();
     timeline(&entries, teller.output);
-    teller.say(format_args!(
-        "The daemon is stopped. {} entries, root {}: verified.",
-        verified.checkpoint.size, verified.checkpoint.root
-    ));
+    teller.say(format_args!("The daemon is stopped. {} entries, root {}: verified.", verified.size, verified.root));
     Ok(())
 }
 

@@ -386,7 +386,7 @@ impl Agency {
         let (entries, note) = desk.store.read_blocking(|q| Ok((q.entries(0, u32::MAX)?, q.checkpoint()?))).unwrap();
         let mut verifier = Verifier::new(signing_key().verifying_key());
         entries.iter().for_each(|bytes| verifier.entry(bytes).unwrap());
-        let world = verifier.finish(&note).unwrap().world;
+        let world = verifier.finish(&note).unwrap().fold;
         let views = desk.store.read_blocking(|q| q.clients(&ClientFilter::default(), None, 99)).unwrap();
         let tables: Vec<_> = views.into_iter().map(|view| view.client).collect();
         assert_eq!(tables, world.clients().values().cloned().collect::<Vec<_>>());

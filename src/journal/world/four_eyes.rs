@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fit, issuance_of};
+use super::Fit;
+use super::named::issuance_of;
 use crate::domain::ids::IssuanceId;
 use crate::domain::request::{Asked, Governed, RequestId};
 use crate::journal::actor::Actor;

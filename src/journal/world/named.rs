@@ -6,7 +6,7 @@ use crate::journal::entry::Entry;
 use crate::journal::fact::Fact;
 use crate::journal::subject::Subject;
 
-pub(super) fn event_of(fact: &Fact) -> Option<&EventKey> {
+pub(in crate::journal) fn event_of(fact: &Fact) -> Option<&EventKey> {
     match fact {
         Fact::ApprovalAccepted(data) => Some(&data.event),
         Fact::ApprovalRepeated(data) => Some(&data.event),
@@ -62,7 +62,7 @@ pub(super) fn event_of(fact: &Fact) -> Option<&EventKey> {
     }
 }
 
-pub(super) fn campaign_of(entry: &Entry) -> Option<CampaignId> {
+pub(in crate::journal) fn campaign_of(entry: &Entry) -> Option<CampaignId> {
     match (&entry.subject, &entry.fact) {
         (Subject::Campaign { campaign }, _) => Some(*campaign),
         (_, Fact::IssuanceOpened(data)) => data.campaign,
@@ -70,7 +70,7 @@ pub(super) fn campaign_of(entry: &Entry) -> Option<CampaignId> {
     }
 }
 
-pub(super) fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
+pub(in crate::journal) fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
     match subject {
         Subject::Issuance { issuance, .. } | Subject::Credential { issuance, .. } => Some(*issuance),
         Subject::Service {}
@@ -81,7 +81,7 @@ pub(super) fn issuance_of(subject: &Subject) -> Option<IssuanceId> {
     }
 }
 
-pub(super) fn reference_of(subject: &Subject) -> Option<Reference> {
+pub(in crate::journal) fn reference_of(subject: &Subject) -> Option<Reference> {
     match subject {
         Subject::Credential { reference, .. } => Some(*reference),
         Subject::Service {}

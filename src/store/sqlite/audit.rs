@@ -5,7 +5,12 @@
 //! that a table or a column that nobody compares is seen.
 
 mod cell;
+mod left_open;
+mod row;
 mod rows;
+mod shelf;
+mod sums;
+mod tables;
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -13,9 +18,15 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, Row};
 
 use self::cell::Cell;
-use self::rows::Rows;
+use self::left_open::is_left_open;
+use self::rows::{Compared, Rows};
+use self::shelf::TemporaryShelf;
+use self::sums::{Expecting, found};
 use super::fault::Failure;
 use super::schema;
+use crate::domain::time::Timestamp;
+use crate::journal::stream::LastEntries;
+use crate::journal::tree::Frontier;
 use crate::store::audit::{Difference, Expected, Shares, Stored, Wrong};
 
 /// A table, and in which order its rows are compared.
@@ -32,11 +43,7 @@ struct Table {
 }
 
 /// Every entry from `from` on.
-pub(super) fn each_entry(
-    sql: &Connection,
-    from: u64,
-    take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>,
-) -> Result<(), Failure> {
+fn each_entry(sql: &Connection, from: u64, take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>) -> Result<(), Failure> {
     let mut statement = sql.prepare_cached("SELECT seq, application, bytes FROM entry WHERE seq >= ?1 ORDER BY seq")?;
     let mut rows = statement.query([from])?;
     while let Some(row) = rows.next()? {
@@ -53,8 +60,50 @@ pub(super) fn each_entry(
     Ok(())
 }
 
+/// Which entries are the last ones about their application, as the index has it.
+fn last_entries(sql: &Connection) -> Result<LastEntries, Failure> {
+    let query = "SELECT application, seq FROM entry INDEXED BY entry_of_application WHERE application IS NOT NULL \
+                 ORDER BY application, seq";
+    let mut lasts = LastEntries::default();
+    // Whether the index is there at all is compared with the schema later.
+    let Ok(mut statement) = sql.prepare(query) else { return Ok(lasts) };
+    let mut rows = statement.query([])?;
+    let (mut before, mut last) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let application = row.get_ref(0)?.as_bytes().map_err(|_| Failure::damaged("entry", "application"))?;
+        if application != before {
+            last.into_iter().for_each(|seq| lasts.note(seq));
+            before.clear();
+            before.extend_from_slice(application);
+        }
+        last = Some(row.get(1)?);
+    }
+    last.into_iter().for_each(|seq| lasts.note(seq));
+    Ok(lasts)
+}
+
+/// What is wrong with the schema, or with the row that says where the journal stands.
+fn first_difference_around(
+    sql: &Connection,
+    tree: &Frontier,
+    latest: Option<Timestamp>,
+) -> Result<Option<Difference>, Failure> {
+    if let Some(difference) = of_schema(sql)? {
+        return Ok(Some(difference));
+    }
+    let Some(Compared { table, .. }) = rows::ALL.get(const { rows::place("head") }) else { return Ok(None) };
+    compare(sql, table, std::iter::once(row::head(tree, latest)))
+}
+
+/// What SQLite itself finds wrong: an index that does not say what its table says, a value that stands twice where it may
+/// stand once, pages that belong to nothing.
+fn disorder(sql: &Connection) -> Result<Option<String>, Failure> {
+    let found: String = sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
 /// The first difference of all, the schema's before the rows'.
-pub(super) fn first_difference(sql: &Connection, expected: Expected<'_>) -> Result<Option<Difference>, Failure> {
+fn first_difference(sql: &Connection, expected: Expected<'_>) -> Result<Option<Difference>, Failure> {
     if let Some(difference) = of_schema(sql)? {
         return Ok(Some(difference));
     }

@@ -1,11 +1,9 @@
 //! The reading connection and what can be asked of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Params, Row};
 
-use super::audit;
 use super::campaigns;
 use super::fault::{Failure, sorted};
 use super::load::{self, Extent, all, first, readable};
@@ -23,7 +21,6 @@ use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
-use crate::store::audit::{Difference, Expected, Stored};
 use crate::store::backend::{Fault, Reading};
 use crate::store::queries::{
     Behind, ClientFilter, ClientView, Correspondence, DeliveryView, HeldKey, IssuanceView, Mailed, Queries, ReadError,
@@ -40,8 +37,7 @@ impl Reader {
         Self { sql }
     }
 
-    /// For the suite, which tampers.
-    #[cfg(test)]
+    /// For what is written beside it: the verification, and the suite, which tampers.
     pub(in crate::store) fn connection(&self) -> &Connection {
         &self.sql
     }
@@ -306,14 +302,6 @@ impl Queries for Reader {
     fn entries_of(&mut self, application: &ApplicationId, from: u64, limit: u32) -> Read<Vec<Vec<u8>>> {
         let query = "SELECT bytes FROM entry WHERE application = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
         Ok(all(&self.sql, query, (application.as_str(), from, limit), |row| Columns::of(row, "entry").plain("bytes"))?)
-    }
-
-    fn each_entry(&mut self, from: u64, take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>) -> Read<()> {
-        Ok(audit::each_entry(&self.sql, from, take)?)
-    }
-
-    fn first_difference(&mut self, expected: Expected<'_>) -> Read<Option<Difference>> {
-        Ok(audit::first_difference(&self.sql, expected)?)
     }
 
     fn checkpoint(&mut self) -> Read<String> {

@@ -95,8 +95,10 @@ impl Command for Put {
     type Answer = ();
     type Refusal = std::convert::Infallible;
 
+    /// Whoever fetched: one actor stands for all that was done.
     fn actor(&self) -> Actor {
-        Actor::Daemon
+        let number: OrganisationNumber = self.0.organisation.0.parse().unwrap();
+        Actor::Recipient { party: Party::Organisation(number), certificate: certificate() }
     }
 
     fn scope(&self) -> Scope {
@@ -147,12 +149,7 @@ impl Command for Put {
             (order, Fact::IssuanceCompleted(Nothing {})),
         ];
         let organisation = Organisation { party, number, name: name.parse().unwrap() };
-        let fetch = Fetch {
-            number: 1,
-            time: now,
-            network: "127.0.0.1".to_owned(),
-            certificate: Fingerprint::of(b"certificate"),
-        };
+        let fetch = Fetch { number: 1, time: now, network: "127.0.0.1".to_owned(), certificate: certificate() };
         let mut enclosures =
             vec![Enclosure::Organisation(organisation), Enclosure::Fetch(application.clone(), 1, fetch)];
         enclosures.extend(contacts.into_iter().map(|contact| Enclosure::Contact(application.clone(), contact)));
@@ -166,6 +163,10 @@ fn contact(pseudonyms: &Pseudonyms, place: usize, email: &str, now: Timestamp) -
     let id = ContactId::new(now, &Counted).unwrap();
     let reference = ContactReference { id, address: pseudonyms.of_address(&email), role, language: Language::En };
     Contact { reference, email }
+}
+
+fn certificate() -> Fingerprint {
+    Fingerprint::of(b"certificate")
 }
 
 fn digests() -> KeyDigests {

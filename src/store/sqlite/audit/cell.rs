@@ -30,6 +30,75 @@ pub(super) enum Cell<'a> {
     Any,
 }
 
+/// What a column holds, for those that the journal has only a digest of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What the journal says.
+    Plain,
+    /// Sealed bytes.
+    Sealed,
+    /// The address of a contact.
+    Address,
+    /// A network address.
+    Network,
+}
+
+impl Kind {
+    pub(super) fn of(table: &str, column: &str) -> Self {
+        match (table, column) {
+            ("share", "sealed") => Self::Sealed,
+            ("contact" | "request_address", "email") => Self::Address,
+            ("fetch", "network") => Self::Network,
+            (_, _) => Self::Plain,
+        }
+    }
+
+    /// Writes down what was found as [`Cell::spell`] writes down what must be there.
+    pub(super) fn spell(self, found: ValueRef<'_>, key: Option<&Pseudonyms>, out: &mut Vec<u8>) {
+        let personal = match (self, found) {
+            (Self::Sealed, ValueRef::Blob(bytes)) => {
+                return with_length(SEALED, SealedDigest::of(bytes).as_bytes(), out);
+            }
+            (Self::Address, ValueRef::Text(text)) => as_address(text).map(|it| key.map(|key| key.of_address(&it))),
+            (Self::Network, ValueRef::Text(text)) => as_network(text).map(|it| key.map(|key| key.of_network(it))),
+            (Self::Plain | Self::Sealed | Self::Address | Self::Network, _) => None,
+        };
+        match (personal, found) {
+            (Some(hash), _) => spell_hash(hash, out),
+            (None, ValueRef::Null) => out.push(NULL),
+            (None, ValueRef::Integer(number)) => with_length(INTEGER, &number.to_le_bytes(), out),
+            (None, ValueRef::Real(number)) => with_length(REAL, &number.to_le_bytes(), out),
+            (None, ValueRef::Text(text)) => with_length(TEXT, text, out),
+            (None, ValueRef::Blob(bytes)) => with_length(BLOB, bytes, out),
+        }
+    }
+}
+
+// Each value begins with what it is and how long: no two rows are spelled alike.
+const NULL: u8 = 0;
+const INTEGER: u8 = 1;
+const REAL: u8 = 2;
+const TEXT: u8 = 3;
+const BLOB: u8 = 4;
+const SEALED: u8 = 5;
+const HASH: u8 = 6;
+/// Something personal in the spelling that the daemon writes, which nobody here can hash.
+const UNHASHED: u8 = 7;
+const UNKNOWN: u8 = 8;
+
+fn with_length(what: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(what);
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn spell_hash(hash: Option<Pseudonym>, out: &mut Vec<u8>) {
+    match hash {
+        Some(hash) => with_length(HASH, hash.as_bytes(), out),
+        None => out.push(UNHASHED),
+    }
+}
+
 /// What stands in the journal as a hash only.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Personal {
@@ -104,6 +173,22 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// Writes it down so that no other value is written the same way.
+    pub(super) fn spell(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.push(NULL),
+            Self::Integer(number) => with_length(INTEGER, &number.to_le_bytes(), out),
+            Self::Text(text) => with_length(TEXT, text.as_bytes(), out),
+            Self::Blob(bytes) => with_length(BLOB, bytes, out),
+            Self::Sealed(digest) => with_length(SEALED, digest.as_bytes(), out),
+            Self::Hashed(Personal::Address(hash) | Personal::Network(hash), key) => {
+                spell_hash(key.map(|_| *hash), out);
+            }
+            // No table that is summed has one.
+            Self::Number(..) | Self::Any => out.push(UNKNOWN),
+        }
+    }
+
     /// Where a row that was found lies, seen from this one: as SQLite orders integers and texts.
     pub(super) fn order_of(&self, found: ValueRef<'_>) -> Ordering {
         match (found, self) {
@@ -119,14 +204,22 @@ impl Personal {
     /// The one spelling that the daemon writes, and its hash where it can be made.
     fn is(self, found: &str, key: Option<&Pseudonyms>) -> bool {
         match self {
-            Self::Address(hash) => found.parse().is_ok_and(|address: EmailAddress| {
-                address.as_str() == found && key.is_none_or(|key| key.of_address(&address) == hash)
-            }),
-            Self::Network(hash) => found.parse().is_ok_and(|address: IpAddr| {
-                address.to_string() == found && key.is_none_or(|key| key.of_network(address) == hash)
-            }),
+            Self::Address(hash) => as_address(found.as_bytes())
+                .is_some_and(|address| key.is_none_or(|key| key.of_address(&address) == hash)),
+            Self::Network(hash) => as_network(found.as_bytes())
+                .is_some_and(|address| key.is_none_or(|key| key.of_network(address) == hash)),
         }
     }
+}
+
+fn as_address(found: &[u8]) -> Option<EmailAddress> {
+    let found = std::str::from_utf8(found).ok()?;
+    found.parse().ok().filter(|address: &EmailAddress| address.as_str() == found)
+}
+
+fn as_network(found: &[u8]) -> Option<IpAddr> {
+    let found = std::str::from_utf8(found).ok()?;
+    found.parse().ok().filter(|address: &IpAddr| address.to_string() == found)
 }
 
 fn is_number_of(party: &Party, found: &str, key: Option<&Pseudonyms>) -> bool {
