@@ -303,6 +303,7 @@ fn an_auditor_needs_the_files_and_the_public_key_only() {
     assert!(copy.verify(&key).expect_exit(0).out.starts_with("verified: "));
     let other = Harness::prepare(|_| {}).run(&["init"]).expect_exit(0).out;
     insta::assert_snapshot!(transcript(harness.path(), &copy.verify(other.trim())), @r"
+    ! something is not as it must be; reading it again to find out where
     ! cannot verify the journal in DIR/outside/copy: cannot verify: not signed by this key
     ! hint: this says nothing about the journal: give the key that it was begun with (--key)
     exit 5
@@ -327,6 +328,7 @@ fn nobody_writes_to_a_journal_unseen() {
     let changed = told("changed", changed);
     assert!(changed.contains(" is wrong: a count is out of step") && changed.ends_with("exit 4"), "{changed}");
     insta::assert_snapshot!(told("removed", "DELETE FROM entry WHERE seq = 5"), @r"
+    ! something is not as it must be; reading it again to find out where
     ! cannot verify the journal in DIR/outside/removed: entry 5 is wrong: its number does not follow the one before it
     ! hint: stop the daemon, keep the files as they are, and compare them with the newest backup
     exit 4
