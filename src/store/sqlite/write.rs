@@ -26,7 +26,7 @@ use crate::store::index::{Grant, verifying_until};
 use crate::store::tally::Counts;
 
 /// Pages of the write-ahead log (4 KiB each) from which on it is copied into the database.
-const WAL_PAGES: i32 = 8000;
+const WAL_PAGES: i32 = 1000;
 
 /// The connection that writes.
 pub(in crate::store) struct SqliteWriter {

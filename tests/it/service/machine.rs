@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::debian;
-use crate::harness::SOON;
 use crate::harness::operator::{Ran, finish};
+
+/// A machine of its own boots and starts services on the processors that other tests keep busy.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The machine, for as long as it is held.
 pub(super) struct Machine {
@@ -63,10 +65,10 @@ impl Machine {
 
     /// Asks again and again until it is so.
     pub(super) fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + PATIENCE;
         while !so() {
             let console = || fs::read_to_string(self.root.with_extension("console")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "no {what} after {SOON:?}; the console:\n{}", console());
+            assert!(Instant::now() < deadline, "no {what} after {PATIENCE:?}; the console:\n{}", console());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -75,7 +77,7 @@ impl Machine {
     pub(super) fn power_off(&mut self) {
         // The connection may end before the answer.
         let _ = self.sh("systemctl poweroff");
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + PATIENCE;
         while self.nspawn.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "it does not power off");
             std::thread::sleep(Duration::from_millis(20));
