@@ -1,6 +1,6 @@
 //! The bundle is made, split and sealed, and what is kept of it goes on record before the mail leaves.
 //!
-//! Called when the relay has accepted the recipient and only `DATA` is left. The whole secrets exist inside
+//! Called when the relay has accepted the recipient and only the mail itself is left. The whole secrets exist inside
 //! [`Bundle::make`] only. A crash after the commit and before the relay's answer is found at start: the version is
 //! abandoned and a new one made.
 

@@ -1,6 +1,6 @@
 //! Our own way to the relay: TCP without delay, TLS with checks that nobody can turn off, STARTTLS on the bare socket,
-//! and an end to every wait. What comes out is a talk with the relay through the SMTP library, one command and one reply
-//! at a time.
+//! and an end to every wait. What comes out is a talk with the relay through the SMTP library, with as many replies
+//! as commands.
 //!
 //! The library's own transport is not used: it reads what was slipped in before TLS as if it had come through TLS, waits
 //! without end where a server is silent, and leaves 40 ms of TCP delay in each mail (FAULTS, finding 3).
