@@ -354,8 +354,7 @@ pub(crate) fn assert_found(place: &Place, said: &str) {
         }
         Place::Within(at) => {
             let visibly = numbers(said, "entry ", " is wrong").is_some_and(|seq| *at <= seq);
-            let between = numbers(said, "an entry from ", " to ").zip(numbers(said, " to ", " is not the one"));
-            visibly || between.is_some_and(|(first, last)| (first..=last).contains(at))
+            visibly || range(said).is_some_and(|range| range.contains(at))
         }
         Place::Row("", _) => said.contains("the entries are as signed, but table "),
         Place::Row(table, rows) => {
@@ -372,4 +371,12 @@ pub(crate) fn assert_found(place: &Place, said: &str) {
 fn numbers(said: &str, before: &str, after: &str) -> Option<u64> {
     let (_, rest) = said.split_once(before)?;
     rest.split_once(after)?.0.parse().ok()
+}
+
+/// The entries that one was found among, where no more can be told.
+fn range(said: &str) -> Option<std::ops::RangeInclusive<u64>> {
+    let (_, rest) = said.split_once("an entry from ")?;
+    let (range, _) = rest.split_once(" is not the one that was signed")?;
+    let (first, last) = range.split_once(" to ")?;
+    Some(first.parse().ok()?..=last.parse().ok()?)
 }
