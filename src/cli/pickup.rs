@@ -8,6 +8,7 @@
 mod choice;
 mod credential;
 mod door;
+mod elliptic;
 mod identity;
 mod papers;
 mod password;

@@ -9,6 +9,7 @@ use rustls::sign::SigningKey;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use super::super::output::Failure;
+use super::elliptic;
 use super::identity::refused;
 use super::pkcs12::{Named, Opened};
 use crate::domain::digest::Fingerprint;
@@ -25,7 +26,7 @@ const NAME_CHARACTERS_MAX: usize = 80;
 struct Candidate<'a> {
     certificate: X509Certificate<'a>,
     der: &'a CertificateDer<'static>,
-    key: &'a PrivateKeyDer<'static>,
+    key: PrivateKeyDer<'static>,
     name: Option<&'a str>,
     fingerprint: String,
 }
@@ -62,24 +63,30 @@ pub(super) fn choose(
 const NAME_ONE: &str = "name one of them with --identity, by its name or by the beginning of its SHA-256";
 
 fn candidates(opened: &Opened) -> Vec<Candidate<'_>> {
-    let keys: Vec<_> = opened.keys.iter().filter_map(|key| Some((key, public_key(&key.it)?))).collect();
+    let keys: Vec<_> = opened.keys.iter().map(|key| (key, public_key(&key.it))).collect();
     let mut found: Vec<Candidate<'_>> = Vec::new();
     for certificate in &opened.certificates {
         let Ok((_, parsed)) = X509Certificate::from_der(&certificate.it) else { continue };
-        let own = keys.iter().find(|(_, public)| public.as_slice() == parsed.public_key().raw);
-        let (Some((key, _)), fingerprint) = (own, Fingerprint::of(&certificate.it).to_string()) else { continue };
+        let own = keys.iter().find_map(|(key, public)| {
+            let it = match public {
+                Some(public) => (public == parsed.public_key().raw).then(|| key.it.clone_key()),
+                None => elliptic::completed(&key.it, parsed.public_key()),
+            };
+            Some((it?, key.name.as_deref()))
+        });
+        let (Some((key, name)), fingerprint) = (own, Fingerprint::of(&certificate.it).to_string()) else { continue };
         // Some programs write a certificate twice.
         if found.iter().any(|candidate| candidate.fingerprint == fingerprint) {
             continue;
         }
-        let name = certificate.name.as_deref().or(key.name.as_deref());
-        found.push(Candidate { certificate: parsed, der: &certificate.it, key: &key.it, name, fingerprint });
+        let name = certificate.name.as_deref().or(name);
+        found.push(Candidate { certificate: parsed, der: &certificate.it, key, name, fingerprint });
     }
     found
 }
 
 /// Its SubjectPublicKeyInfo, if the key is one that can be signed with here.
-fn public_key(key: &PrivateKeyDer<'static>) -> Option<Vec<u8>> {
+pub(super) fn public_key(key: &PrivateKeyDer<'static>) -> Option<Vec<u8>> {
     let provider = rustls::crypto::ring::default_provider();
     let signing: Arc<dyn SigningKey> = provider.key_provider.load_private_key(key.clone_key()).ok()?;
     signing.public_key().map(|public| public.to_vec())
@@ -130,7 +137,8 @@ fn none(path: &Path, opened: &Opened) -> Failure {
         return refused(path, "there is no private key in it")
             .hint("have the certificate exported together with its private key");
     }
-    if opened.keys.iter().all(|key| public_key(&key.it).is_none()) {
+    let is_understood = |key: &PrivateKeyDer<'static>| public_key(key).is_some() || elliptic::lacks_public_key(key);
+    if !opened.keys.iter().any(|key| is_understood(&key.it)) {
         return refused(path, "its private key is of a kind that is not understood").hint(UNDERSTOOD);
     }
     refused(path, "there is a private key in it, and no certificate that belongs to it")
@@ -232,6 +240,34 @@ mod tests {
         assert_eq!(chosen(opened(&file), Some(fingerprint.trim())).unwrap(), ["O=Exempel AB"]);
     }
 
+    /// RFC 5915 leaves the public key to the writer; `openssl ec -no_public` writes the very octets that Java's keytool does.
+    #[test]
+    fn a_key_without_its_public_key_as_java_writes_it_is_used_with_that_of_its_certificate() {
+        let bench = Bench::new("java");
+        for curve in ["P-256", "P-384"] {
+            bench.run(&format!(
+                "openssl ecparam -name {curve} -genkey -noout | openssl ec -no_public -out own.key
+                 openssl req -x509 -key own.key -subj '/O=Exempel AB/CN=java' -out own.pem -days 9
+                 ! openssl pkcs8 -topk8 -nocrypt -in own.key | openssl asn1parse -strparse 26 2>&1 | grep -F 'cont [ 1 ]'
+                 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -subj '/CN=other' \\
+                   -keyout other.key -out other.pem -days 9"
+            ));
+            let file = bench.exported("-certfile other.pem -name 'Exempel AB'");
+            assert!(opened(&file).keys.iter().all(|key| elliptic::lacks_public_key(&key.it)), "{curve}");
+            let (chain, key) = choose(Path::new("own.p12"), opened(&file), None).map_err(|it| it.to_string()).unwrap();
+            let (_, certificate) = X509Certificate::from_der(&chain[0]).unwrap();
+            assert_eq!(certificate.subject().to_string(), "O=Exempel AB, CN=java", "{curve}");
+            assert_eq!(public_key(&key).as_deref(), Some(certificate.public_key().raw), "{curve}");
+
+            bench.run("openssl pkcs12 -export -nocerts -inkey own.key -passout env:PW -out key.p12");
+            let mut strange = opened(&fs::read(bench.0.join("key.p12")).unwrap());
+            strange.certificates = opened(&bench.exported("-certfile other.pem")).certificates.split_off(1);
+            assert_eq!(strange.certificates.len(), 1);
+            let said = chosen(strange, None).unwrap_err();
+            assert!(said.contains("no certificate that belongs to it"), "{curve}: {said}");
+        }
+    }
+
     #[test]
     fn a_file_without_an_identity_says_what_is_missing() {
         let bench = Bench::new("none");
@@ -244,11 +280,13 @@ mod tests {
             let said = chosen(opened(&fs::read(bench.0.join("own.p12")).unwrap()), None).unwrap_err();
             assert!(said.contains(says) && said.contains("hint: have the"), "{said}");
         }
-        bench.run(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -subj /CN=x -keyout own.key -out own.pem
-             openssl pkcs12 -export -inkey own.key -in own.pem -passout env:PW -out own.p12",
-        );
-        let said = chosen(opened(&fs::read(bench.0.join("own.p12")).unwrap()), None).unwrap_err();
-        assert!(said.contains("of a kind that is not understood") && said.contains("P-521 is not"), "{said}");
+        for without_public in ["cp own.key x.key", "openssl ec -no_public -in own.key -out x.key"] {
+            bench.run(&format!(
+                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -subj /CN=x -keyout own.key -out own.pem
+                 {without_public}; openssl pkcs12 -export -inkey x.key -in own.pem -passout env:PW -out own.p12"
+            ));
+            let said = chosen(opened(&fs::read(bench.0.join("own.p12")).unwrap()), None).unwrap_err();
+            assert!(said.contains("of a kind that is not understood") && said.contains("P-521 is not"), "{said}");
+        }
     }
 }

@@ -9,10 +9,12 @@ use std::path::Path;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::super::output::{Exit, Failure};
 use super::choice::choose;
+use super::elliptic;
 use super::password::PasswordFrom;
 use super::pkcs12::{self, NotOpened, Password, Sealed};
 
@@ -64,8 +66,24 @@ impl Identity {
             None => refused(path, "there is no PRIVATE KEY in it")
                 .hint("name the file of the private key with --key, or a PKCS#12 file (.p12, .pfx), which holds both, with --cert"),
         })?;
+        let key = of_certificate(key, path, named.cert, &chain)?;
         Ok(Self { chain, key, warnings })
     }
+}
+
+/// The key as it can be used; one on an elliptic curve may come without what the certificate has of it.
+fn of_certificate(
+    key: PrivateKeyDer<'static>,
+    path: &Path,
+    cert: &Path,
+    chain: &[CertificateDer<'static>],
+) -> Result<PrivateKeyDer<'static>, Failure> {
+    if !elliptic::lacks_public_key(&key) {
+        return Ok(key);
+    }
+    let certificate = chain.first().and_then(|der| X509Certificate::from_der(der).ok());
+    let completed = certificate.and_then(|(_, parsed)| elliptic::completed(&key, parsed.public_key()));
+    completed.ok_or_else(|| not_its_key(path, cert))
 }
 
 /// All certificates of a PEM file, in its order; at least one.
@@ -196,6 +214,12 @@ fn password_open_to_others(password: &PasswordFrom) -> Option<String> {
     Some(format!(
         "warning: {path} has mode {mode:04o}, so other users of this machine can read the password: chmod 600 {path}"
     ))
+}
+
+/// The key is sound, and another's.
+pub(super) fn not_its_key(path: &Path, cert: &Path) -> Failure {
+    refused(path, format_args!("it does not belong to the certificate in {}", cert.display()))
+        .hint("the first certificate in --cert must be the organisation's own")
 }
 
 pub(super) fn refused(path: &Path, cause: impl std::fmt::Display) -> Failure {

@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::super::output::Failure;
 use super::choice::UNDERSTOOD;
-use super::identity::{Identity, Named, certificates, refused};
+use super::identity::{Identity, Named, certificates, not_its_key, refused};
 use crate::domain::digest::Fingerprint;
 
 /// This system's list of authorities, where Debian and its kin keep it.
@@ -56,8 +56,7 @@ impl Papers {
 fn unusable(named: Named<'_>, cause: &rustls::Error) -> Failure {
     let key = named.key.unwrap_or(named.cert);
     if matches!(cause, rustls::Error::InconsistentKeys(_)) {
-        let cause = format!("it does not belong to the certificate in {}", named.cert.display());
-        return refused(key, cause).hint("the first certificate in --cert must be the organisation's own");
+        return not_its_key(key, named.cert);
     }
     refused(key, cause).hint(UNDERSTOOD)
 }

@@ -1,10 +1,10 @@
-//! PKCS#12 files (RFC 7292), `.p12` and `.pfx`: what Windows, OpenSSL, NSS and macOS export a certificate with its key
+//! PKCS#12 files (RFC 7292), `.p12` and `.pfx`: what Windows, OpenSSL, NSS, Java and macOS export a certificate with its key
 //! in. Reads them in two steps, because a damaged file is told before anybody is asked for a password. It knows nothing of
 //! what the certificates are for.
 //!
 //! A file is a stranger's until its password fits: sizes, counts and work are bounded.
 
-mod ber;
+pub(super) mod ber;
 mod scheme;
 
 use std::borrow::Cow;

@@ -60,13 +60,23 @@ fn pem_may_hold_the_key_as_well_and_the_key_may_be_encrypted() {
         &desk,
         "cat organisation.key organisation.pem > both.pem; printf '%s' \"$PW\" > password
          openssl pkcs8 -topk8 -in organisation.key -out locked.key -passout env:PW -v2 aes-256-cbc
-         openssl ec -in organisation.key -out old.key -aes128 -passout env:PW",
+         openssl ec -in organisation.key -out old.key -aes128 -passout env:PW
+         openssl ec -in organisation.key -no_public -out lone.key
+         openssl pkcs12 -export -in organisation.pem -inkey lone.key -passout env:PW -out java.p12
+         openssl ecparam -name P-256 -genkey -noout | openssl ec -no_public -out other.key",
     );
-    for options in ["--cert both.pem", "--cert organisation.pem --key locked.key --password-file password"] {
+    for options in [
+        "--cert both.pem",
+        "--cert organisation.pem --key locked.key --password-file password",
+        "--cert organisation.pem --key lone.key",
+        "--cert java.p12 --password-file password",
+    ] {
         desk.tallyd(&pickup(&harness, "", options), &[], "").expect_exit(0);
     }
     let old = desk.tallyd(&pickup(&harness, "", "--cert organisation.pem --key old.key"), &[], "").expect_exit(3);
     assert!(old.err.contains("hint: umask 077; openssl pkcs8 -topk8 -in old.key"), "{}", old.err);
+    let other = desk.tallyd(&pickup(&harness, "", "--cert organisation.pem --key other.key"), &[], "").expect_exit(3);
+    assert!(other.err.contains("it does not belong to the certificate in organisation.pem"), "{}", other.err);
     let none = desk.tallyd(&pickup(&harness, "", "--cert organisation.pem"), &[], "").expect_exit(3);
     assert!(none.err.contains("there is no PRIVATE KEY in it\nhint: name the file of the private key"), "{}", none.err);
 }

@@ -7,73 +7,73 @@ use x509_parser::asn1_rs::{Any, Class, FromBer, Tag};
 
 /// It does not follow the encoding, or is not what should stand there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(in crate::cli::pickup) struct Malformed;
 
 /// Octets in pieces may be in pieces themselves; nobody writes more than two levels.
 const PIECES_DEEP_MAX: usize = 8;
 
 /// The values inside of a value, read one after another.
 #[derive(Clone)]
-pub(super) struct Values<'a>(&'a [u8]);
+pub(in crate::cli::pickup) struct Values<'a>(&'a [u8]);
 
 impl<'a> Values<'a> {
     /// Those of a whole file or of decrypted bytes: one sequence with nothing after it.
-    pub(super) fn of_sequence(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub(in crate::cli::pickup) fn of_sequence(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut outside = Self(bytes);
         let inside = outside.sequence()?;
         if outside.is_empty() { Ok(inside) } else { Err(Malformed) }
     }
 
     /// Whether there is no further one.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::cli::pickup) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether the next is of this kind.
-    pub(super) fn next_is(&self, class: Class, tag: u32) -> bool {
+    pub(in crate::cli::pickup) fn next_is(&self, class: Class, tag: u32) -> bool {
         Any::from_ber(self.0).is_ok_and(|(_, next)| next.class() == class && next.tag() == Tag(tag))
     }
 
     /// What the next sequence holds.
-    pub(super) fn sequence(&mut self) -> Result<Self, Malformed> {
+    pub(in crate::cli::pickup) fn sequence(&mut self) -> Result<Self, Malformed> {
         self.universal(Tag::Sequence).and_then(inside)
     }
 
     /// What the next set holds.
-    pub(super) fn set(&mut self) -> Result<Self, Malformed> {
+    pub(in crate::cli::pickup) fn set(&mut self) -> Result<Self, Malformed> {
         self.universal(Tag::Set).and_then(inside)
     }
 
     /// What stands under the tag `[0]`, explicitly.
-    pub(super) fn explicit_zero(&mut self) -> Result<Self, Malformed> {
+    pub(in crate::cli::pickup) fn explicit_zero(&mut self) -> Result<Self, Malformed> {
         self.context_zero().and_then(inside)
     }
 
     /// An object identifier's octets.
-    pub(super) fn oid(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(in crate::cli::pickup) fn oid(&mut self) -> Result<&'a [u8], Malformed> {
         self.universal(Tag::Oid).map(|any| any.data)
     }
 
     /// A number that is not negative and not large.
-    pub(super) fn number(&mut self) -> Result<u32, Malformed> {
+    pub(in crate::cli::pickup) fn number(&mut self) -> Result<u32, Malformed> {
         let any = self.universal(Tag::Integer)?;
         any.u32().map_err(|_| Malformed)
     }
 
     /// Octets, put together if they are in pieces.
-    pub(super) fn octets(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+    pub(in crate::cli::pickup) fn octets(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         let any = self.universal(Tag::OctetString)?;
         pieces(&any, PIECES_DEEP_MAX)
     }
 
     /// Octets under the implicit tag `[0]`.
-    pub(super) fn octets_under_zero(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+    pub(in crate::cli::pickup) fn octets_under_zero(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         let any = self.context_zero()?;
         pieces(&any, PIECES_DEEP_MAX)
     }
 
     /// A text of 16-bit characters (BMPString).
-    pub(super) fn wide_text(&mut self) -> Result<String, Malformed> {
+    pub(in crate::cli::pickup) fn wide_text(&mut self) -> Result<String, Malformed> {
         let any = self.universal(Tag::BmpString)?;
         let (units, rest) = any.data.as_chunks::<2>();
         let units: Vec<u16> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
@@ -81,7 +81,7 @@ impl<'a> Values<'a> {
     }
 
     /// All octets of what is left, as they stand.
-    pub(super) fn rest(self) -> &'a [u8] {
+    pub(in crate::cli::pickup) fn rest(self) -> &'a [u8] {
         self.0
     }
 
