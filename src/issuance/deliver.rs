@@ -68,6 +68,10 @@ impl Courier {
         ahead: Option<ReadAhead>,
         successor: Successor<'_>,
     ) -> Done {
+        // It was handed out before issuing stopped; it is due again when issuing goes on.
+        if self.desk.is_held() {
+            return Done::with(way.take_back().await);
+        }
         let own = application.clone();
         let read = match ahead.and_then(ReadAhead::if_fresh) {
             Some(correspondence) => Ok(Some(correspondence)),

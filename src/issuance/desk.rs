@@ -286,6 +286,11 @@ impl Desk {
         Ok(answer)
     }
 
+    /// Whether nothing new is issued for now.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
     /// How many orders, credentials, notices and requests are in each state. Touches memory only.
     pub fn tally(&self) -> Counts {
         self.store.tally().counts()

@@ -6,7 +6,6 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
@@ -186,7 +185,7 @@ async fn look(desk: &Desk, out: &Out, ahead: usize) -> VecDeque<Found> {
     let limit = u32::try_from(out.len() + ahead).unwrap_or(u32::MAX);
     let (out, began) = (out.clone(), Instant::now());
     // Too little of the journal is witnessed: nothing new is issued, but whoever is to be told is.
-    let issued = if desk.held.load(Ordering::Acquire) { 0 } else { limit };
+    let issued = if desk.is_held() { 0 } else { limit };
     let found = desk.read(move |queries| {
         let (reports, single) = (queries.due_reports(now, limit)?, queries.due_issuances(now, issued)?);
         let (notices, in_campaigns) = (queries.due_notices(now, limit)?, queries.due_in_campaigns(now, issued)?);

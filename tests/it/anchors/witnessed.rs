@@ -12,7 +12,11 @@ use super::figure;
 use super::recovery::copy;
 use crate::harness::Harness;
 use crate::harness::approval::Approval;
+use crate::sink::Behaviour;
 use crate::witness::WitnessProcess;
+
+/// As many as the configuration has by itself.
+const SESSIONS: usize = 4;
 
 /// An agency with one witness, which runs; the daemon does not yet.
 fn with_a_witness(rules: &str) -> (Harness, VerifyingKey, WitnessProcess) {
@@ -119,4 +123,32 @@ fn without_enough_witnesses_issuing_stops_and_goes_on_when_they_are_back() {
     harness.receive(&waits, 0);
     assert_eq!(figure(&harness, "tallyd_issuing_stopped"), Some(0));
     assert!(harness.log().contains("issuing goes on"));
+}
+
+#[test]
+fn what_was_read_ahead_when_issuing_stopped_is_not_issued() {
+    let (mut harness, _, mut witness) = with_a_witness("quorum = 1\nstop_after = \"1s\"");
+    harness.serve();
+    harness.issue(&Approval::new());
+    until_witnessed(&harness);
+    // Every session waits for the relay's word about one mail, with more errands in the hands of the couriers.
+    harness.sink().behave(Behaviour::Late250);
+    let orders: Vec<_> = (0..20).map(|_| Approval::new()).collect();
+    for order in &orders {
+        harness.approve(order);
+    }
+    let made = || harness.entries("credential.generated").len() - 1;
+    harness.until("secrets for every session", || (made() == SESSIONS).then_some(()));
+    witness.kill();
+    harness.until("stop", || (figure(&harness, "tallyd_issuing_stopped") == Some(1)).then_some(()));
+    harness.sink().behave(Behaviour::Ok);
+    harness.until("word of the relay on record", || {
+        (harness.entries("mail.accepted").len() == 1 + SESSIONS).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(made(), SESSIONS, "something was issued");
+    witness.serve(&harness);
+    for order in &orders {
+        harness.receive(order, 0);
+    }
 }

@@ -115,9 +115,9 @@ behaviours! {
     Rcpt252: Rcpt, Say(b"252 perhaps\r\n");
     /// The number counts; the text is no UTF-8.
     Rcpt550Bytes: Rcpt, Say(b"550 5.1.1 \xff\xfe\r\n");
-    /// Two replies to one recipient, so that each later one is out of step.
     /// 250 when the test lets it.
     LateRcpt: Rcpt, Late;
+    /// Two replies to one recipient, so that each later one is out of step.
     RcptTwice: Rcpt, Say(b"250 ok\r\n250 ok\r\n");
     Data451: Data, Say(b"451 4.3.0 later\r\n");
     Data554: Data, Say(b"554 5.5.1 no\r\n");
