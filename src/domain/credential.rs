@@ -47,12 +47,12 @@ pub struct Credential {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDigests {
-    /// For the gateway.
-    pub verifier: Verifier,
     /// For the confirmation.
     pub proof: ProofDigest,
     /// Vouches for the sealed pickup share.
     pub sealed: SealedDigest,
+    /// For the gateway.
+    pub verifier: Verifier,
 }
 
 /// Where a credential stands (DESIGN, section 3). Only `Active` and `Retiring` verify.

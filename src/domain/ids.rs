@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::{Encoding, Specification};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::random::{Randomness, RandomnessFailed};
@@ -287,12 +288,22 @@ fn base32_lower() -> &'static Encoding {
 }
 
 /// Who sent an event and what he calls it: the identity of an event (CloudEvents 1.0, `source` and `id`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct EventKey {
     /// The CloudEvents `source`, a URI reference.
     pub source: EventPart,
     /// The CloudEvents `id`, unique within the source.
     pub id: EventPart,
+}
+
+/// In the order of the journal's canonical form, which is not that of the tables.
+impl Serialize for EventKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("EventKey", 2)?;
+        members.serialize_field("id", &self.id)?;
+        members.serialize_field("source", &self.source)?;
+        members.end()
+    }
 }
 
 /// One half of an event's identity: 1 to 255 printable ASCII characters.

@@ -4,12 +4,16 @@
 //! escapes strings as the canonical form does. The text is written once, and an object whose members came in another
 //! order is put right when it ends; every entry passes through here, when it is written and when it is verified.
 
+mod spelled;
+
 use std::cell::RefCell;
 use std::io;
 
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
+
+pub(super) use self::spelled::{Differs, Spelled};
 
 /// An entry of usual length needs no second allocation.
 const USUAL_BYTES: usize = 1024;

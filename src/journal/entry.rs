@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::actor::Actor;
-use super::canonical;
+use super::canonical::{self, Differs, Spelled};
 use super::fact::{Data, Fact};
 use super::subject::Subject;
 use crate::domain::time::Timestamp;
@@ -64,17 +64,67 @@ impl Entry {
 
     /// Reads canonical bytes and refuses any other spelling of the same entry.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAnEntry> {
+        EntryReader::default().read(bytes)
+    }
+}
+
+/// Reads entry after entry. Whoever acted in one mostly acts in the next one too, and then is not read again.
+#[derive(Debug, Default)]
+pub struct EntryReader {
+    /// The last one who acted, as the canonical form has it.
+    last: Option<(String, Actor)>,
+}
+
+impl EntryReader {
+    /// Reads canonical bytes and refuses any other spelling of the same entry.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Entry, NotAnEntry> {
+        let text = std::str::from_utf8(bytes).map_err(|error| NotAnEntry::Unknown(error.to_string()))?;
         let unknown = |error: serde_json::Error| NotAnEntry::Unknown(error.to_string());
-        let Written { actor, data, kind, seq, subject, time } = serde_json::from_slice(bytes).map_err(unknown)?;
+        let Written { actor: raw_actor, data, kind, seq, subject, time } =
+            serde_json::from_str(text).map_err(unknown)?;
+        let known = self.last.as_ref().filter(|(text, _)| text == raw_actor.get());
+        let actor = match known {
+            Some((_, actor)) => actor.clone(),
+            None => serde_json::from_str(raw_actor.get()).map_err(unknown)?,
+        };
         let fact = Fact::read(kind, data).map_err(unknown)?;
-        let entry = Self { seq, time, actor, subject, fact };
+        let entry = Entry { seq, time, actor, subject, fact };
         if !entry.fact.fits(&entry.subject) {
             return Err(NotAnEntry::Subject);
         }
-        if entry.canonical() != bytes {
+        let known = known.map(|(text, _)| text.as_str());
+        // Where that does not know, the canonical form is written and compared.
+        if entry.is_spelled(bytes, known).is_err() && entry.canonical() != bytes {
             return Err(NotAnEntry::NotCanonical);
         }
+        if known.is_none() {
+            self.last = Some((raw_actor.get().to_owned(), entry.actor.clone()));
+        }
         Ok(entry)
+    }
+}
+
+impl Entry {
+    /// Whether the bytes are its canonical form, of which its actor's may be known.
+    fn is_spelled(&self, bytes: &[u8], actor: Option<&str>) -> Result<(), Differs> {
+        let mut spelled = Spelled::new(bytes);
+        spelled.literally(b"{\"actor\":")?;
+        match actor {
+            Some(text) => spelled.literally(text.as_bytes())?,
+            None => spelled.value(&self.actor)?,
+        }
+        spelled.literally(b",\"data\":")?;
+        spelled.value(&Data(&self.fact))?;
+        spelled.literally(b",\"kind\":")?;
+        spelled.value(self.fact.kind())?;
+        spelled.literally(b",\"seq\":")?;
+        spelled.value(&self.seq)?;
+        spelled.literally(b",\"subject\":")?;
+        spelled.value(&self.subject)?;
+        spelled.literally(b",\"time\":")?;
+        spelled.value(&self.time)?;
+        spelled.literally(b"}")?;
+        spelled.ends()
     }
 }
 
@@ -82,7 +132,8 @@ impl Entry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written<'a> {
-    actor: Actor,
+    #[serde(borrow)]
+    actor: &'a RawValue,
     #[serde(borrow)]
     data: &'a RawValue,
     kind: &'a str,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::checkpoint::{Checkpoint, NotACheckpoint};
-use super::entry::{Entry, NotAnEntry};
+use super::entry::{Entry, EntryReader, NotAnEntry};
 use super::key::VerifyingKey;
 use super::stream::{Settled, Stream};
 use super::tree::{Frontier, LeafHash, RootHash};
@@ -147,10 +147,15 @@ pub struct Examined {
 impl Examined {
     /// Reads and hashes it.
     pub fn of(bytes: &[u8]) -> Self {
+        Self::hashed(bytes, LeafHash::of(bytes), &mut EntryReader::default())
+    }
+
+    /// Reads it, after it was hashed elsewhere.
+    pub fn hashed(bytes: &[u8], leaf: LeafHash, reader: &mut EntryReader) -> Self {
         if bytes.len() > MAX_ENTRY_LENGTH {
-            return Self { leaf: LeafHash::of(&[]), entry: Err(BadEntry::TooLong) };
+            return Self { leaf, entry: Err(BadEntry::TooLong) };
         }
-        Self { leaf: LeafHash::of(bytes), entry: Entry::parse(bytes).map_err(BadEntry::Unreadable) }
+        Self { leaf, entry: reader.read(bytes).map_err(BadEntry::Unreadable) }
     }
 
     /// With a check of its own.

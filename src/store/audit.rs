@@ -21,6 +21,9 @@ use crate::journal::world::World;
 
 /// What whoever verifies asks a database.
 pub trait Tables {
+    /// The same view once more, for another thread. `None`: it is not to be had, because there is another one by now.
+    fn beside(&mut self) -> Result<Option<Box<dyn Tables + Send>>, ReadError>;
+
     /// Hands over every entry from `from` on, in order, until `take` says that it has seen enough.
     fn each_entry(&mut self, from: u64, take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>) -> Result<(), ReadError>;
 

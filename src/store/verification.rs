@@ -1,20 +1,23 @@
 //! Everything that can be verified from the files: each entry, the tree, the signature, and the tables against the fold.
 //!
-//! Three threads hand batches on: one reads rows, one reads entries out of them and hashes, one folds. What is held at a
-//! time is bounded by the batches and by [`Stream`]: the state that the entries add up to is summed up and forgotten.
-//! Where the sums are not those of the tables, or anything else is not as it must be, the whole is read again and kept
-//! ([`whole`]), to say where. So a journal that does not verify takes as much memory as its state.
+//! One thread reads the entries and hashes them, one reads what they say and folds it, and, where the database gives the same
+//! view twice, one looks at the tables meanwhile. What is held at a time is bounded by the batches and by [`Stream`]: the
+//! state that the entries add up to is summed up and forgotten. Where the sums are not those of the tables, or anything else
+//! is not as it must be, the whole is read again and kept ([`whole`]), to say where. So a journal that does not verify takes
+//! as much memory as its state.
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use super::audit::{Difference, Expected, Secret, Shares, Stored};
+use super::audit::{Difference, Expected, Secret, Shares, Stored, Sums, Tables};
 use super::queries::{Queries, ReadError};
 use crate::domain::pseudonym::Pseudonyms;
 use crate::journal::checkpoint::Checkpoint;
+use crate::journal::entry::EntryReader;
 use crate::journal::stream::Stream;
+use crate::journal::tree::LeafHash;
 use crate::journal::verify::{BadEntry, Examined, Fault, Fold, Verified, Verifier};
 use crate::platform::random::SystemRandomness;
 
@@ -106,22 +109,38 @@ pub(super) fn passes(
     let unavailable = |what: &dyn fmt::Display| ReadError::Unavailable(what.to_string());
     let random = SystemRandomness::probe().map_err(|failed| unavailable(&failed))?;
     let secret = Secret::draw(&random).map_err(|failed| unavailable(&failed))?;
-    let note = queries.checkpoint()?;
-    let (lasts, shelf) = (queries.last_entries()?, queries.shelf()?);
-    let stream = Stream::new(shelf, lasts, queries.expecting(secret.clone(), pseudonyms, shares)?);
-    let mut verifier = match entries(queries, verifier.into(stream), reached)? {
-        Ok(verifier) => verifier,
-        Err(mut stopped) => return stopped.1.fold().failed().map_or(Ok(None), |failed| Err(unavailable(&failed))),
-    };
-    let latest = verifier.fold().latest();
-    let Ok(Verified { checkpoint, tree, fold }) = verifier.finish(&note) else { return Ok(None) };
-    let Ok((expecting, open)) = fold.finish().map_err(|failed| unavailable(&failed))? else { return Ok(None) };
-    reached(Reached::Tables);
-    let passes = queries.first_difference_around(&tree, latest)?.is_none()
-        && queries.found(secret, pseudonyms)? == expecting.sums()
-        && queries.disorder()?.is_none()
-        && !queries.is_left_open(&open, pseudonyms)?;
-    Ok(passes.then_some(checkpoint))
+    let beside = queries.beside()?;
+    thread::scope(|scope| {
+        let tables = beside.map(|mut tables| {
+            let secret = secret.clone();
+            scope.spawn(move || look(tables.as_mut(), secret, pseudonyms))
+        });
+        let note = queries.checkpoint()?;
+        let (lasts, shelf) = (queries.last_entries()?, queries.shelf()?);
+        let stream = Stream::new(shelf, lasts, queries.expecting(secret.clone(), pseudonyms, shares)?);
+        let mut verifier = match entries(queries, verifier.into(stream), reached)? {
+            Ok(verifier) => verifier,
+            Err(mut stopped) => return stopped.1.fold().failed().map_or(Ok(None), |failed| Err(unavailable(&failed))),
+        };
+        let latest = verifier.fold().latest();
+        let Ok(Verified { checkpoint, tree, fold }) = verifier.finish(&note) else { return Ok(None) };
+        let Ok((expecting, open)) = fold.finish().map_err(|failed| unavailable(&failed))? else { return Ok(None) };
+        reached(Reached::Tables);
+        let found = match tables {
+            Some(looking) => looking.join().map_err(|_| unavailable(&"the thread that reads the tables panicked"))?,
+            None => look(queries, secret, pseudonyms),
+        }?;
+        let passes = found.is_some_and(|sums| sums == expecting.sums())
+            && queries.first_difference_around(&tree, latest)?.is_none()
+            && !queries.is_left_open(&open, pseudonyms)?;
+        Ok(passes.then_some(checkpoint))
+    })
+}
+
+/// What the tables add up to. `None`: the database itself finds something wrong.
+fn look(tables: &mut dyn Tables, secret: Secret, key: Option<&Pseudonyms>) -> Result<Option<Sums>, ReadError> {
+    let sums = tables.found(secret, key)?;
+    Ok(if tables.disorder()?.is_none() { Some(sums) } else { None })
 }
 
 /// Verifies with the whole state in memory, which comes with it, and finds the first place that is wrong.
@@ -157,9 +176,7 @@ fn entries<F: Fold + Send>(
     reached: &mut dyn FnMut(Reached),
 ) -> Result<Result<Verifier<F>, Box<Stopped<F>>>, ReadError> {
     thread::scope(|scope| {
-        let (rows, to_examine) = sync_channel::<Batch>(WAITING);
-        let (examined, to_fold) = sync_channel::<Vec<Examined>>(WAITING);
-        scope.spawn(move || examine(&to_examine, &examined));
+        let (rows, to_fold) = sync_channel::<Batch>(WAITING);
         let folded = scope.spawn(move || fold(verifier, &to_fold));
         let mut batch = Batch::default();
         let mut read = 0_u64;
@@ -174,7 +191,7 @@ fn entries<F: Fold + Send>(
             let sent = rows.send(std::mem::take(&mut batch));
             if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        // Both end by themselves when nothing more comes.
+        // It ends by itself when nothing more comes.
         let _ = rows.send(batch);
         drop(rows);
         let folded = folded.join();
@@ -183,18 +200,17 @@ fn entries<F: Fold + Send>(
     })
 }
 
-fn examine(batches: &Receiver<Batch>, examined: &SyncSender<Vec<Examined>>) {
+/// What is read is folded and freed on the thread that read it: another one would wait for it to let go of its heap.
+fn fold<F: Fold>(mut verifier: Verifier<F>, batches: &Receiver<Batch>) -> Result<Verifier<F>, Box<Stopped<F>>> {
+    let mut reader = EntryReader::default();
     while let Ok(batch) = batches.recv() {
-        if examined.send(batch.examine()).is_err() {
-            return;
-        }
-    }
-}
-
-fn fold<F: Fold>(mut verifier: Verifier<F>, batches: &Receiver<Vec<Examined>>) -> Result<Verifier<F>, Box<Stopped<F>>> {
-    while let Ok(batch) = batches.recv() {
-        for entry in batch {
-            if let Err(fault) = verifier.examined(entry) {
+        for (place, leaf, application, bytes) in batch.rows() {
+            let examined = Examined::hashed(bytes, leaf, &mut reader).and_then(|entry| {
+                let own = entry.subject.application().map(|application| application.as_str().as_bytes());
+                let filed = own == application && i64::try_from(entry.seq) == Ok(place);
+                if filed { Ok(()) } else { Err(BadEntry::Misfiled) }
+            });
+            if let Err(fault) = verifier.examined(examined) {
                 return Err(Box::new((fault, verifier)));
             }
         }
@@ -209,11 +225,12 @@ struct Batch {
     rows: Vec<Place>,
 }
 
-/// Where a row's application and bytes end in the text.
+/// Where a row's application and bytes end in the text, and what they come to.
 struct Place {
     seq: i64,
     application: Option<usize>,
     bytes: usize,
+    leaf: LeafHash,
 }
 
 impl Batch {
@@ -223,22 +240,19 @@ impl Batch {
             self.text.len()
         });
         self.text.extend_from_slice(stored.bytes);
-        self.rows.push(Place { seq: stored.seq, application, bytes: self.text.len() });
+        let leaf = LeafHash::of(stored.bytes);
+        self.rows.push(Place { seq: stored.seq, application, bytes: self.text.len(), leaf });
     }
 
-    fn examine(&self) -> Vec<Examined> {
+    /// Each row's number, leaf, application and bytes.
+    fn rows(&self) -> impl Iterator<Item = (i64, LeafHash, Option<&[u8]>, &[u8])> {
         let mut from = 0;
-        let examined = self.rows.iter().map(|place| {
+        self.rows.iter().map(move |place| {
             let middle = place.application.unwrap_or(from);
             let application = place.application.map(|_| self.text.get(from..middle).unwrap_or_default());
             let bytes = self.text.get(middle..place.bytes).unwrap_or_default();
             from = place.bytes;
-            Examined::of(bytes).and_then(|entry| {
-                let own = entry.subject.application().map(|application| application.as_str().as_bytes());
-                let filed = own == application && i64::try_from(entry.seq) == Ok(place.seq);
-                if filed { Ok(()) } else { Err(BadEntry::Misfiled) }
-            })
-        });
-        examined.collect()
+            (place.seq, place.leaf, application, bytes)
+        })
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::agreement::AgreementState;
 use crate::domain::campaign::{Closing, Filter};
-use crate::domain::contact::{ContactReference, Language};
+use crate::domain::contact::{ContactReference, Language, Role};
 use crate::domain::credential::{AbandonCause, EndCause, KeyDigests};
 use crate::domain::digest::{BodyDigest, Fingerprint, Pseudonym, SpkiPin};
 use crate::domain::event::EventType;
@@ -23,7 +23,8 @@ use crate::domain::request::{Governed, RequestId};
 use crate::domain::time::Timestamp;
 use crate::journal::tree::RootHash;
 
-/// Defines the data of one kind.
+/// Defines the data of one kind. Its fields stand in the order of their names, which is that of the canonical form, so that
+/// nobody has to sort them.
 macro_rules! data {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
@@ -36,6 +37,23 @@ macro_rules! data {
 }
 
 pub(super) use data;
+
+/// Contacts with their members in the order of the canonical form; in the tables they have another one.
+fn in_order_of_names<S: Serializer>(contacts: &[ContactReference], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Contact<'a> {
+        address: &'a Pseudonym,
+        id: &'a ContactId,
+        language: &'a Language,
+        role: &'a Role,
+    }
+    serializer.collect_seq(contacts.iter().map(|ContactReference { id, address, role, language }| Contact {
+        address,
+        id,
+        language,
+        role,
+    }))
+}
 
 data!(
     /// The kind says it all.
@@ -53,14 +71,14 @@ data!(
 data!(
     /// What was given up when the journal went on from an older state.
     JournalRecovered {
-        /// Why, in the words of whoever decided it.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
         /// Entries that were there when it began.
         had: u64,
         /// What vouched for more, or for something else.
         lost: Vec<GivenUp>,
+        /// Why, in the words of whoever decided it.
+        reason: Name,
     }
 );
 data!(
@@ -68,19 +86,19 @@ data!(
     GivenUp {
         /// What vouched for it: an anchor by its name, or `fence`.
         held_by: PeerName,
-        /// How many entries there were.
-        size: u64,
         /// The root over them, where it is known.
         root: Option<RootHash>,
+        /// How many entries there were.
+        size: u64,
     }
 );
 data!(
     /// Which software came up.
     ServiceStarted {
-        /// As `tallyd 0.1.0`.
-        software: String,
         /// Which commands of operators need a second person from now on.
         four_eyes: BTreeSet<Governed>,
+        /// As `tallyd 0.1.0`.
+        software: String,
     }
 );
 data!(
@@ -106,52 +124,53 @@ data!(
 data!(
     /// What the case officer said yes to, without personal data.
     ApprovalAccepted {
-        /// The event.
-        event: EventKey,
-        /// Its content.
-        body: BodyDigest,
-        /// Test or production.
-        environment: Environment,
-        /// Whose.
-        party: Party,
-        /// The software.
-        software: Name,
-        /// What it may call.
-        apis: BTreeSet<ApiName>,
-        /// Label → public id.
-        keys: BTreeMap<Label, ClientId>,
-        /// Whom to tell.
-        contacts: Vec<ContactReference>,
         /// The agreement that it names.
         agreement: Option<AgreementId>,
+        /// What it may call.
+        apis: BTreeSet<ApiName>,
+        /// Its content.
+        body: BodyDigest,
+        /// Whom to tell.
+        #[serde(serialize_with = "in_order_of_names")]
+        contacts: Vec<ContactReference>,
+        /// Test or production.
+        environment: Environment,
+        /// The event.
+        event: EventKey,
+        /// Label → public id.
+        keys: BTreeMap<Label, ClientId>,
         /// Whether it rests on that agreement, by the agency's rules at this time.
         needs_agreement: bool,
+        /// Whose.
+        party: Party,
         /// Pinned public keys.
         pins: BTreeSet<SpkiPin>,
+        /// The software.
+        software: Name,
     }
 );
 data!(
     /// A repeated approval.
     ApprovalRepeated {
-        /// The event.
-        event: EventKey,
         /// Its content.
         body: BodyDigest,
+        /// The event.
+        event: EventKey,
     }
 );
 data!(
     /// Further APIs for a client that exists.
     GrantAdded {
-        /// The event.
-        event: EventKey,
-        /// Its content.
-        body: BodyDigest,
-        /// The new case. From now on it finds this client.
-        application: ApplicationId,
-        /// What the client may call in addition.
-        apis: BTreeSet<ApiName>,
         /// The agreement that the client rests on from now on, where the new APIs need one.
         agreement: Option<AgreementId>,
+        /// What the client may call in addition.
+        apis: BTreeSet<ApiName>,
+        /// The new case. From now on it finds this client.
+        application: ApplicationId,
+        /// Its content.
+        body: BodyDigest,
+        /// The event.
+        event: EventKey,
         /// When the active credential's own life is over, by the rules for all of its APIs.
         life_ends: Option<Timestamp>,
     }
@@ -159,10 +178,10 @@ data!(
 data!(
     /// A signed agreement.
     AgreementSigned {
-        /// The event.
-        event: EventKey,
         /// Its content.
         body: BodyDigest,
+        /// The event.
+        event: EventKey,
         /// Until when it is in force; until it is ended, when there is no such instant.
         until: Option<Timestamp>,
     }
@@ -170,10 +189,10 @@ data!(
 data!(
     /// An agreement's end.
     AgreementEnded {
-        /// The event.
-        event: EventKey,
         /// Its content.
         body: BodyDigest,
+        /// The event.
+        event: EventKey,
     }
 );
 data!(
@@ -213,18 +232,18 @@ data!(
 data!(
     /// A campaign as it was ordered.
     CampaignOpened {
-        /// Which clients.
-        filter: Filter,
-        /// What becomes of the credentials that are replaced.
-        replaces: Replacement,
-        /// Why, in the orderer's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
-        /// How many clients it was to re-issue.
-        matched: u64,
+        /// Which clients.
+        filter: Filter,
         /// The most clients that it re-issues.
         limit: Option<u64>,
+        /// How many clients it was to re-issue.
+        matched: u64,
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// What becomes of the credentials that are replaced.
+        replaces: Replacement,
         /// The request that brought it, when it took a second person.
         request: Option<RequestId>,
     }
@@ -232,21 +251,21 @@ data!(
 data!(
     /// A campaign's end.
     CampaignClosed {
-        /// How it ended.
-        outcome: Closing,
         /// How many clients it has re-issued.
         ordered: u64,
+        /// How it ended.
+        outcome: Closing,
     }
 );
 data!(
     /// An order by an operator or by an event.
     Ordered {
-        /// Why, in the orderer's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
         /// The event that brought the order, when it was not an operator.
         event: Option<EventIdentity>,
+        /// Why, in the orderer's words.
+        reason: Name,
         /// The request that brought it, when it took a second person.
         request: Option<RequestId>,
     }
@@ -254,12 +273,12 @@ data!(
 data!(
     /// A new contact.
     ContactAdded {
-        /// Why, in the orderer's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
         /// Who.
         contact: ContactReference,
+        /// Why, in the orderer's words.
+        reason: Name,
         /// The request that brought it, when it took a second person.
         request: Option<RequestId>,
     }
@@ -267,14 +286,14 @@ data!(
 data!(
     /// A contact in the place of another.
     ContactReplaced {
-        /// Why, in the orderer's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
-        /// Whose place it takes.
-        replaced: ContactId,
         /// Who.
         contact: ContactReference,
+        /// Why, in the orderer's words.
+        reason: Name,
+        /// Whose place it takes.
+        replaced: ContactId,
         /// The request that brought it, when it took a second person.
         request: Option<RequestId>,
     }
@@ -282,14 +301,14 @@ data!(
 data!(
     /// A contact's language.
     ContactLanguageChanged {
-        /// Why, in the orderer's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
         /// Whose.
         contact: ContactId,
         /// Which from now on.
         language: Language,
+        /// Why, in the orderer's words.
+        reason: Name,
         /// The request that brought it, when it took a second person.
         request: Option<RequestId>,
     }
@@ -297,12 +316,12 @@ data!(
 data!(
     /// An erasure that was asked for.
     ContactForgotten {
-        /// Why, in the orderer's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
         /// Whose address.
         contact: ContactId,
+        /// Why, in the orderer's words.
+        reason: Name,
         /// The request that brought it, when it took a second person.
         request: Option<RequestId>,
     }
@@ -317,19 +336,19 @@ data!(
 data!(
     /// An event's identity and content.
     EventIdentity {
-        /// The identity.
-        event: EventKey,
         /// The content.
         body: BodyDigest,
+        /// The identity.
+        event: EventKey,
     }
 );
 data!(
     /// A new order.
     IssuanceOpened {
-        /// What becomes of the credential that it replaces.
-        replaces: Replacement,
         /// The campaign that it belongs to.
         campaign: Option<CampaignId>,
+        /// What becomes of the credential that it replaces.
+        replaces: Replacement,
     }
 );
 data!(
@@ -358,14 +377,14 @@ data!(
 data!(
     /// What is kept of a credential after its secrets are gone.
     CredentialGenerated {
-        /// The Message-ID's left part.
-        message_id: MessageId,
-        /// Per label.
-        keys: BTreeMap<Label, KeyDigests>,
-        /// When the pickup window closes.
-        window_ends: Timestamp,
         /// The sealing epoch of its pickup shares.
         epoch: u32,
+        /// Per label.
+        keys: BTreeMap<Label, KeyDigests>,
+        /// The Message-ID's left part.
+        message_id: MessageId,
+        /// When the pickup window closes.
+        window_ends: Timestamp,
     }
 );
 data!(
@@ -394,10 +413,10 @@ data!(
 data!(
     /// A refused request for a delivery.
     PickupRefused {
-        /// How many times so far.
-        count: u32,
         /// The certificate that was shown.
         certificate: Fingerprint,
+        /// How many times so far.
+        count: u32,
     }
 );
 data!(
@@ -424,12 +443,12 @@ data!(
 data!(
     /// Notices about one thing.
     NoticeQueued {
-        /// What they say.
-        what: NoticeKind,
         /// Which notice goes to which contact.
         notices: BTreeMap<NoticeId, ContactId>,
         /// The notice to the agency's own operators, when they are told too.
         operators: Option<NoticeId>,
+        /// What they say.
+        what: NoticeKind,
     }
 );
 data!(
@@ -442,12 +461,12 @@ data!(
 data!(
     /// A notice that is tried again.
     NoticeDeferred {
-        /// Its id.
-        notice: NoticeId,
         /// Attempts so far.
         attempts: u32,
         /// The earliest next one.
         not_before: Timestamp,
+        /// Its id.
+        notice: NoticeId,
     }
 );
 data!(

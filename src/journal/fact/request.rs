@@ -13,14 +13,14 @@ data!(
     RequestMade {
         /// The command with all of its parameters.
         asked: Asked,
-        /// Why, in the requester's words.
-        reason: Name,
         /// The agency's case, where one was given.
         case: Option<EventPart>,
         /// From when on nobody can say yes any more.
         expires: Timestamp,
         /// Tells it from another request of the same content.
         nonce: RequestNonce,
+        /// Why, in the requester's words.
+        reason: Name,
         /// The mail to the agency's operators, when they have a mailbox.
         report: Option<NoticeId>,
     }
@@ -60,10 +60,10 @@ data!(
 data!(
     /// What became of one attempt to mail a report.
     RequestReported {
-        /// The mail.
-        report: NoticeId,
         /// How the attempt ended.
         outcome: Reported,
+        /// The mail.
+        report: NoticeId,
     }
 );
 

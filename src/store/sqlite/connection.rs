@@ -182,6 +182,24 @@ pub(in crate::store) fn open_copy(file: &Path) -> Result<Reader, OpenError> {
     Ok(Reader::new(reading_at(file)?))
 }
 
+/// Opens the database of a connection once more, for reading what that one sees. `None`: that cannot be had, or the database
+/// was written to meanwhile.
+pub(super) fn open_beside(sql: &Connection) -> Option<Reader> {
+    // What a connection has written and not committed, it alone sees.
+    sql.is_readonly("main").ok().filter(|readonly| *readonly)?;
+    // One in memory has no path.
+    let path = sql.path().filter(|path| !path.is_empty())?;
+    let beside = reading_at(Path::new(path)).ok()?;
+    beside.execute_batch("BEGIN").ok()?;
+    // Every commit changes it.
+    let head = |sql: &Connection| -> Option<(i64, i64, String)> {
+        let query = "SELECT size, time, checkpoint FROM head";
+        sql.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).ok()
+    };
+    let (theirs, ours) = (head(&beside)?, head(sql)?);
+    (theirs == ours).then(|| Reader::new(beside))
+}
+
 pub(super) fn connect_reading(state: &Path) -> Result<Connection, OpenError> {
     reading_at(&state.join(NAME))
 }

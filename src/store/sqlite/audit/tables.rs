@@ -9,12 +9,18 @@ use crate::journal::stream::{LastEntries, LeftOpen, Shelf};
 use crate::journal::tree::Frontier;
 use crate::store::audit::{Difference, Expected, Secret, Shares, Stored, Summing, Sums, Tables};
 use crate::store::queries::ReadError;
+use crate::store::sqlite::connection;
 use crate::store::sqlite::fault::Failure;
 use crate::store::sqlite::queries::Reader;
 
 type Read<T> = Result<T, ReadError>;
 
 impl Tables for Reader {
+    fn beside(&mut self) -> Read<Option<Box<dyn Tables + Send>>> {
+        let reader = connection::open_beside(self.connection());
+        Ok(reader.map(|reader| Box::new(reader) as Box<dyn Tables + Send>))
+    }
+
     fn each_entry(&mut self, from: u64, take: &mut dyn FnMut(Stored<'_>) -> ControlFlow<()>) -> Read<()> {
         Ok(super::each_entry(self.connection(), from, take)?)
     }
