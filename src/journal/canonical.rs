@@ -4,6 +4,7 @@
 //! escapes strings as the canonical form does. The text is written once, and an object whose members came in another
 //! order is put right when it ends; every entry passes through here, when it is written and when it is verified.
 
+mod plain;
 mod spelled;
 
 use std::cell::RefCell;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
+pub(super) use self::plain::{Plain, Unread};
 pub(super) use self::spelled::{Differs, Spelled};
 
 /// An entry of usual length needs no second allocation.

@@ -2,12 +2,14 @@
 //!
 //! The bytes are what is stored, hashed and exported. A test holds them against the reference form.
 
+use std::ops::Range;
+
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::actor::Actor;
-use super::canonical::{self, Differs, Spelled};
+use super::canonical::{self, Differs, Plain, Spelled, Unread};
 use super::fact::{Data, Fact};
 use super::subject::Subject;
 use crate::domain::time::Timestamp;
@@ -79,40 +81,72 @@ impl EntryReader {
     /// Reads canonical bytes and refuses any other spelling of the same entry.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Entry, NotAnEntry> {
         let text = std::str::from_utf8(bytes).map_err(|error| NotAnEntry::Unknown(error.to_string()))?;
-        let unknown = |error: serde_json::Error| NotAnEntry::Unknown(error.to_string());
-        let Written { actor: raw_actor, data, kind, seq, subject, time } =
-            serde_json::from_str(text).map_err(unknown)?;
-        let known = self.last.as_ref().filter(|(text, _)| text == raw_actor.get());
-        let actor = match known {
-            Some((_, actor)) => actor.clone(),
-            None => serde_json::from_str(raw_actor.get()).map_err(unknown)?,
+        let (entry, known) = match self.plain(text) {
+            Ok(read) => read,
+            Err(Unread) => (Entry::written(text)?, None),
         };
-        let fact = Fact::read(kind, data).map_err(unknown)?;
-        let entry = Entry { seq, time, actor, subject, fact };
         if !entry.fact.fits(&entry.subject) {
             return Err(NotAnEntry::Subject);
         }
-        let known = known.map(|(text, _)| text.as_str());
         // Where that does not know, the canonical form is written and compared.
-        if entry.is_spelled(bytes, known).is_err() && entry.canonical() != bytes {
-            return Err(NotAnEntry::NotCanonical);
-        }
-        if known.is_none() {
-            self.last = Some((raw_actor.get().to_owned(), entry.actor.clone()));
+        match entry.is_spelled(bytes, known) {
+            Ok(_) if known.is_some() => {}
+            Ok(actor) => {
+                let actor = text.get(actor).unwrap_or_default();
+                self.last = Some((actor.to_owned(), entry.actor.clone()));
+            }
+            Err(Differs) if entry.canonical() == bytes => {}
+            Err(Differs) => return Err(NotAnEntry::NotCanonical),
         }
         Ok(entry)
+    }
+
+    /// The entry, and its actor's text where that is known to be canonical.
+    fn plain(&self, text: &str) -> Result<(Entry, Option<&str>), Unread> {
+        let mut text = Plain::new(text);
+        text.literally("{\"actor\":")?;
+        let known = self.last.as_ref().filter(|(actor, _)| text.begins(actor));
+        let actor = match known {
+            Some((_, actor)) => actor.clone(),
+            None => text.value()?,
+        };
+        text.literally(",\"data\":")?;
+        let data = text.object()?;
+        text.literally(",\"kind\":")?;
+        let fact = Fact::plain(text.text()?, data)?;
+        text.literally(",\"seq\":")?;
+        let seq = text.number()?;
+        text.literally(",\"subject\":")?;
+        let subject = text.value()?;
+        text.literally(",\"time\":")?;
+        let time = text.value()?;
+        text.literally("}")?;
+        text.ends()?;
+        Ok((Entry { seq, time, actor, subject, fact }, known.map(|(text, _)| text.as_str())))
     }
 }
 
 impl Entry {
-    /// Whether the bytes are its canonical form, of which its actor's may be known.
-    fn is_spelled(&self, bytes: &[u8], actor: Option<&str>) -> Result<(), Differs> {
+    /// Whatever its spelling is.
+    fn written(text: &str) -> Result<Self, NotAnEntry> {
+        let unknown = |error: serde_json::Error| NotAnEntry::Unknown(error.to_string());
+        let Written { actor, data, kind, seq, subject, time } = serde_json::from_str(text).map_err(unknown)?;
+        let fact = Fact::read(kind, data).map_err(unknown)?;
+        Ok(Self { seq, time, actor, subject, fact })
+    }
+}
+
+impl Entry {
+    /// Whether the bytes are its canonical form, of which its actor's may be known. Where that stands in it.
+    fn is_spelled(&self, bytes: &[u8], actor: Option<&str>) -> Result<Range<usize>, Differs> {
         let mut spelled = Spelled::new(bytes);
         spelled.literally(b"{\"actor\":")?;
+        let begins = spelled.at();
         match actor {
             Some(text) => spelled.literally(text.as_bytes())?,
             None => spelled.value(&self.actor)?,
         }
+        let actor = begins..spelled.at();
         spelled.literally(b",\"data\":")?;
         spelled.value(&Data(&self.fact))?;
         spelled.literally(b",\"kind\":")?;
@@ -124,7 +158,7 @@ impl Entry {
         spelled.literally(b",\"time\":")?;
         spelled.value(&self.time)?;
         spelled.literally(b"}")?;
-        spelled.ends()
+        spelled.ends().map(|()| actor)
     }
 }
 
@@ -132,8 +166,7 @@ impl Entry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written<'a> {
-    #[serde(borrow)]
-    actor: &'a RawValue,
+    actor: Actor,
     #[serde(borrow)]
     data: &'a RawValue,
     kind: &'a str,

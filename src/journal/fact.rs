@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 pub use self::data::*;
 pub use self::request::*;
+use super::canonical::{Plain, Unread};
 use super::subject::Subject;
 
 /// Defines the facts: for each its name in Rust, its data, and its `kind`.
@@ -26,6 +27,16 @@ macro_rules! facts {
             /// The name of its kind.
             pub fn kind(&self) -> &'static str {
                 match self { $(Self::$name(_) => $kind),+ }
+            }
+
+            /// Reads the data of that kind out of a canonical text.
+            pub(super) fn plain(kind: &str, data: &str) -> Result<Self, Unread> {
+                let mut text = Plain::new(data);
+                let fact = match kind {
+                    $($kind => Self::$name(text.value()?),)+
+                    _ => return Err(Unread),
+                };
+                text.ends().map(|()| fact)
             }
 
             /// Reads the data of that kind.

@@ -45,6 +45,11 @@ impl<'a> Spelled<'a> {
         Ok(())
     }
 
+    /// How far the text is as it must be.
+    pub(in crate::journal) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Nothing comes any more.
     pub(in crate::journal) fn ends(&self) -> Same {
         if self.at == self.text.len() { Ok(()) } else { Err(Differs) }
