@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,9 +67,37 @@ pub(crate) fn init(place: &Place, state: &str) -> Result<()> {
     Ok(())
 }
 
+/// What is run as the daemon.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Program {
+    /// The product.
+    Product,
+    /// This benchmark's own binary, in this mode.
+    Own(&'static str),
+}
+
+impl Program {
+    fn command(self, config: &Path) -> Result<Command> {
+        let mut command = match self {
+            Self::Product => Command::new(TALLYD),
+            Self::Own(_) => Command::new(std::env::current_exe()?),
+        };
+        match self {
+            Self::Product => command.arg("--config").arg(config).arg("serve"),
+            Self::Own(mode) => command.arg(mode).arg(config),
+        };
+        Ok(command)
+    }
+}
+
 impl Daemon {
-    /// Starts on the state of this name and waits until it serves.
+    /// Starts the product on the state of this name and waits until it serves.
     pub(crate) fn start(place: &Place, state: &str, mailing: &Mailing) -> Result<Self> {
+        Self::start_program(place, state, mailing, Program::Product)
+    }
+
+    /// Starts what is to be the daemon.
+    pub(crate) fn start_program(place: &Place, state: &str, mailing: &Mailing, program: Program) -> Result<Self> {
         let doors = [free_port()?, free_port()?, free_port()?];
         let config = configure(place, state, mailing, doors)?;
         let notices = place.path(&format!("{state}.notify"));
@@ -79,10 +107,8 @@ impl Daemon {
         notified.set_read_timeout(Some(Duration::from_millis(200)))?;
         let log = place.path(&format!("{state}.log"));
         let began = Instant::now();
-        let process = Command::new(TALLYD)
-            .arg("--config")
-            .arg(config)
-            .arg("serve")
+        let process = program
+            .command(&config)?
             .env("NOTIFY_SOCKET", &notices)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -169,7 +195,7 @@ impl Drop for Daemon {
 }
 
 /// The tables of a state, for reading.
-pub(crate) fn read_tables(state: &std::path::Path) -> Result<Connection> {
+pub(crate) fn read_tables(state: &Path) -> Result<Connection> {
     Ok(Connection::open_with_flags(state.join("tallyd.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?)
 }
 

@@ -22,6 +22,7 @@ mod events;
 mod figure;
 mod footprint;
 mod issuances;
+mod journal;
 mod load;
 mod pickups;
 mod place;
@@ -39,10 +40,11 @@ use figure::Size;
 type Row = (&'static str, fn(Size) -> Result<()>);
 
 /// The rows, in the order in which they are printed.
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     ("approvals", approvals::run),
     ("issuances", issuances::run),
     ("campaigns", campaigns::run),
+    ("journal", journal::run),
     ("pickups", pickups::run),
     ("checks", checks::run),
     ("audit", audit::run),
@@ -59,6 +61,11 @@ fn main() -> Result<()> {
         && mode == bare::MODE
     {
         return bare::serve(files.as_ref(), port.parse()?);
+    }
+    if let [mode, config] = arguments.as_slice()
+        && let Some((_, keeps_journal)) = journal::MODES.iter().find(|(name, _)| name == mode)
+    {
+        return journal::become_daemon(config.as_ref(), *keeps_journal);
     }
     let mut size = Size::Full;
     let mut wanted = Vec::new();

@@ -39,6 +39,7 @@ use crate::platform::clock::Clock as _;
 use crate::platform::files;
 use crate::platform::memory::scrub_parked_stack;
 use crate::platform::stop::stop_pair;
+use crate::store::handle::{RecordingBy, signed};
 
 /// Refused connections that are logged a second, in all.
 const REFUSALS_LOGGED_PER_SECOND: u32 = 10;
@@ -60,19 +61,25 @@ const LAST_ROUND: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why it did not start, or the fault of the store that ended it.
 pub fn serve(config: &Config) -> Result<(), Refused> {
+    serve_recording_by(config, signed)
+}
+
+/// The same with another that makes the journal, for a benchmark of what the journal costs.
+#[doc(hidden)]
+pub fn serve_recording_by(config: &Config, recorder: RecordingBy) -> Result<(), Refused> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // What a task left on the stack and in registers goes when its thread has nothing to do (invariant 9).
         .on_thread_park(scrub_parked_stack)
         .build()
         .map_err(|cause| Refused::failed("start the runtime", "", cause, "see the limits of the service"))?;
-    let ended = runtime.block_on(run(config));
+    let ended = runtime.block_on(run(config, recorder));
     // Nothing is owed to tasks that are left: what they had not put on record has not happened.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-async fn run(config: &Config) -> Result<(), Refused> {
+async fn run(config: &Config, recorder: RecordingBy) -> Result<(), Refused> {
     let (fatal, store_failed) = watch::channel(None::<String>);
     let on_fatal = Arc::new(move |fault: &crate::store::Fault| {
         tracing::error!(%fault, "the state is not certain any more; the daemon stops and recovers at the next start");
@@ -80,7 +87,7 @@ async fn run(config: &Config) -> Result<(), Refused> {
     });
     let relay = relay(config)?;
     eyes::open(config)?;
-    let state = OpenState::open(config, on_fatal)?;
+    let state = OpenState::open(config, recorder, on_fatal)?;
     let desk = Arc::clone(&state.desk);
     let anchor_figures = AnchorFigures::default();
     let mut rounds = rounds(config, &state, &anchor_figures)?;

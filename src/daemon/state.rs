@@ -23,7 +23,7 @@ use crate::platform::random::SystemRandomness;
 use crate::platform::state_directory::StateDirectory;
 use crate::store::OnFatal;
 use crate::store::contract::SubmitError;
-use crate::store::handle::Store;
+use crate::store::handle::{RecordingBy, Store};
 use crate::store::seal::Sealer;
 
 /// What the journal calls this software.
@@ -44,7 +44,7 @@ pub(super) struct OpenState {
 
 impl OpenState {
     /// Opens everything; creates nothing.
-    pub(super) fn open(config: &Config, on_fatal: OnFatal) -> Result<Self, Refused> {
+    pub(super) fn open(config: &Config, recorder: RecordingBy, on_fatal: OnFatal) -> Result<Self, Refused> {
         start_check(&SystemClock)?;
         let no_random =
             |error| Refused::failed("draw random bytes", "", error, "see that the kernel's generator works");
@@ -56,7 +56,7 @@ impl OpenState {
         let steady = Arc::new(SteadyClock::new(SystemClock));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let key = journal.verifying_key();
-        let store = Store::open(lock.path(), journal, Arc::clone(&clock), on_fatal);
+        let store = Store::open_recording_by(lock.path(), journal, recorder, Arc::clone(&clock), on_fatal);
         let store = store.map_err(|error| quarantine::not_opened(config, error))?;
         // From now on time does not go back behind what the journal has seen.
         steady.go_on_from(store.head_at_start().time);

@@ -4,18 +4,16 @@
 use super::backend::{Backend, Fault, Head, Holder, Write};
 use super::contract::{Enclosure, Loaded, Unavailable};
 use super::job::{Decided, Job};
+use super::recorder::Recorder;
 use super::tally::Move;
 use super::{change, index, tally};
 use crate::domain::ids::ClientId;
 use crate::domain::issuance::Issuance;
 use crate::domain::time::Timestamp;
-use crate::journal::checkpoint::Checkpoint;
 use crate::journal::entry::Entry;
 use crate::journal::fact::Fact;
 use crate::journal::fold::{self, Misfit, Slice};
-use crate::journal::key::SigningKey;
 use crate::journal::subject::Subject;
-use crate::journal::tree::LeafHash;
 use crate::platform::clock::Clock;
 
 /// A batch that was committed, or that had nothing to commit.
@@ -49,9 +47,9 @@ pub(super) fn commit(
     backend: &mut dyn Backend,
     jobs: &mut [Box<dyn Job>],
     clock: &dyn Clock,
-    key: &SigningKey,
+    recorder: &mut dyn Recorder,
 ) -> Result<Committed, Fault> {
-    let outcome = attempt(backend, jobs, clock, key);
+    let outcome = attempt(backend, jobs, clock, recorder);
     if outcome.is_err() {
         backend.roll_back();
     }
@@ -62,15 +60,17 @@ fn attempt(
     backend: &mut dyn Backend,
     jobs: &mut [Box<dyn Job>],
     clock: &dyn Clock,
-    key: &SigningKey,
+    recorder: &mut dyn Recorder,
 ) -> Result<Committed, Fault> {
     let head = backend.begin()?;
     let (holders, moves) = (Vec::new(), Vec::new());
-    let mut batch = Batch { head, backend, clock, holders, moves, wrote: false, erased: false };
+    let mut batch = Batch { head, backend, clock, recorder, holders, moves, wrote: false, erased: false };
     let verdicts = jobs.iter_mut().map(|job| batch.rule(job.as_mut())).collect::<Result<_, _>>()?;
     if batch.wrote {
-        batch.head.checkpoint = Checkpoint::sign(&batch.head.tree, key);
-        batch.backend.save_head(&batch.head)?;
+        if let Some(checkpoint) = batch.recorder.checkpoint(&batch.head.tree) {
+            batch.head.checkpoint = checkpoint;
+            batch.backend.save_head(&batch.head)?;
+        }
         batch.backend.commit()?;
     } else {
         batch.backend.roll_back();
@@ -88,6 +88,7 @@ fn attempt(
 struct Batch<'a> {
     backend: &'a mut dyn Backend,
     clock: &'a dyn Clock,
+    recorder: &'a mut dyn Recorder,
     head: Head,
     holders: Vec<(ClientId, Option<Holder>)>,
     moves: Vec<Move>,
@@ -135,9 +136,9 @@ impl Batch<'_> {
 
     fn record(&mut self, applied: &Applied, after: &Loaded, enclosures: &[Enclosure]) -> Result<(), Fault> {
         for entry in &applied.entries {
-            let bytes = entry.canonical();
-            self.backend.append(entry.seq, entry.subject.application(), &bytes)?;
-            self.head.tree.push(LeafHash::of(&bytes));
+            if let Some(bytes) = self.recorder.entry(entry, &mut self.head.tree) {
+                self.backend.append(entry.seq, entry.subject.application(), &bytes)?;
+            }
             self.head.time = entry.time;
             self.wrote = true;
         }

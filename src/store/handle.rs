@@ -15,6 +15,7 @@ use super::index::VerifyIndex;
 use super::job::{Outcome, job_for};
 use super::queries::{Queries, ReadError};
 use super::reader::{self, Question, cannot_ask};
+use super::recorder::{Recorder, Signed};
 use super::sqlite::{self, OpenError};
 use super::tally::Tally;
 use super::writer::{self, Due, Message, OnFatal, Writer};
@@ -110,8 +111,21 @@ impl Store {
     /// Opens the store in the state directory and starts its threads. Creates nothing. The caller holds the
     /// directory's lock until the store has been stopped: SQLite alone would let a second daemon in.
     pub fn open(state: &Path, key: SigningKey, clock: Arc<dyn Clock>, on_fatal: OnFatal) -> Result<Self, StartError> {
+        Self::open_recording_by(state, key, signed, clock, on_fatal)
+    }
+
+    /// The same with another that makes the journal, for a benchmark of what the journal costs.
+    #[doc(hidden)]
+    pub fn open_recording_by(
+        state: &Path,
+        key: SigningKey,
+        recorder: RecordingBy,
+        clock: Arc<dyn Clock>,
+        on_fatal: OnFatal,
+    ) -> Result<Self, StartError> {
         let (backend, reading) = sqlite::open(state)?;
-        Self::start(backend, reading, state, key, clock, on_fatal)
+        let fence = |head: &Head| Fence::open(state, head.instance, head.tree.size());
+        Self::start_with(backend, reading, fence, key, recorder, clock, on_fatal)
     }
 
     /// The same past the fence, for a recovery: a new one stands aside, and takes the old one's place when the caller has
@@ -124,9 +138,11 @@ impl Store {
     ) -> Result<Self, StartError> {
         let (backend, reading) = sqlite::open(state)?;
         let fence = |head: &Head| Fence::begin_again(state, head.instance, head.tree.size());
-        Self::start_with(backend, reading, fence, key, clock, on_fatal)
+        Self::start_with(backend, reading, fence, key, signed, clock, on_fatal)
     }
 
+    /// Over a backend that the suite has made fail.
+    #[cfg(test)]
     pub(super) fn start(
         backend: impl Backend,
         reading: impl Reading,
@@ -136,7 +152,7 @@ impl Store {
         on_fatal: OnFatal,
     ) -> Result<Self, StartError> {
         let fence = |head: &Head| Fence::open(state, head.instance, head.tree.size());
-        Self::start_with(backend, reading, fence, key, clock, on_fatal)
+        Self::start_with(backend, reading, fence, key, signed, clock, on_fatal)
     }
 
     fn start_with(
@@ -144,6 +160,7 @@ impl Store {
         reading: impl Reading,
         fence: impl FnOnce(&Head) -> Result<Fence, FenceError>,
         key: SigningKey,
+        recorder: RecordingBy,
         clock: Arc<dyn Clock>,
         on_fatal: OnFatal,
     ) -> Result<Self, StartError> {
@@ -160,7 +177,7 @@ impl Store {
             fence,
             index: Arc::clone(&index),
             tally: Arc::clone(&tally),
-            key,
+            recorder: recorder(key),
             clock,
             // A crash may have come between an erasure and its purge.
             due: Due::with_erasure(),
@@ -278,6 +295,14 @@ impl Store {
             Err(TrySendError::Disconnected(_)) => Err(cannot_ask("the store has stopped")),
         }
     }
+}
+
+/// What makes the journal under its key.
+pub type RecordingBy = fn(SigningKey) -> Box<dyn Recorder>;
+
+/// As everybody but a benchmark has it.
+pub(crate) fn signed(key: SigningKey) -> Box<dyn Recorder> {
+    Box::new(Signed(key))
 }
 
 /// Holds the head that the database tells against the checkpoint in it.

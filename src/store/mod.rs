@@ -28,6 +28,7 @@ pub mod index;
 mod job;
 pub mod queries;
 mod reader;
+mod recorder;
 pub mod seal;
 mod sqlite;
 pub mod tally;
@@ -35,5 +36,6 @@ pub mod verification;
 mod writer;
 
 pub use backend::{Fault, Head, Instance};
+pub use recorder::Recorder;
 pub use sqlite::OpenError;
 pub use writer::OnFatal;

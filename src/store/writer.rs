@@ -16,8 +16,8 @@ use super::contract::Unavailable;
 use super::fence::Fence;
 use super::index::VerifyIndex;
 use super::job::Job;
+use super::recorder::Recorder;
 use super::tally::Tally;
-use crate::journal::key::SigningKey;
 use crate::platform::clock::Clock;
 
 /// Commands that one commit covers at most. At some ten rows each this is where SQLite gains nothing more from
@@ -61,7 +61,7 @@ pub(super) struct Writer<B> {
     pub(super) fence: Fence,
     pub(super) index: Arc<VerifyIndex>,
     pub(super) tally: Arc<Tally>,
-    pub(super) key: SigningKey,
+    pub(super) recorder: Box<dyn Recorder>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) due: Due,
     /// What keeps commits from succeeding, if something does.
@@ -149,7 +149,7 @@ impl<B: Backend> Writer<B> {
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Result<(), Fault> {
-        match batch::commit(&mut self.backend, &mut jobs, self.clock.as_ref(), &self.key) {
+        match batch::commit(&mut self.backend, &mut jobs, self.clock.as_ref(), self.recorder.as_mut()) {
             Ok(committed) => self.release(committed, jobs),
             Err(Fault::Fatal(cause)) => Err(Fault::Fatal(cause)),
             Err(Fault::Unavailable { why, cause }) => {
@@ -173,7 +173,7 @@ impl<B: Backend> Writer<B> {
                 turn_away(one, Unavailable::Locked);
                 continue;
             }
-            match batch::commit(&mut self.backend, &mut one, self.clock.as_ref(), &self.key) {
+            match batch::commit(&mut self.backend, &mut one, self.clock.as_ref(), self.recorder.as_mut()) {
                 Ok(committed) => self.release(committed, one)?,
                 Err(Fault::Fatal(cause)) => return Err(Fault::Fatal(cause)),
                 Err(Fault::Unavailable { why, cause }) => {
