@@ -103,7 +103,8 @@ fn make(trusted: &Trusted, partial: &Path, output: &mut Output) -> Result<Checkp
         })
     });
     progress.end();
-    verified.map_err(|error| unreadable(&error))?.map_err(|found| failure(state, &found))
+    let verified = verified.map_err(|error| unreadable(&error))?.map_err(|found| failure(state, &found))?;
+    Ok(verified.checkpoint)
 }
 
 /// Never in the place of another file.

@@ -30,6 +30,7 @@ use crate::store::audit::Shares;
 use crate::store::contract::{Command, SubmitError};
 use crate::store::fence::{Fence, FenceError};
 use crate::store::handle::Store;
+use crate::store::mark::Mark;
 use crate::store::queries::ReadError;
 use crate::store::seal::Sealer;
 use crate::store::verification::{Reached, whole};
@@ -150,6 +151,11 @@ impl AtRest {
                 cause,
                 "remove the file witnessed",
             )
+        })?;
+        // So may what was verified before.
+        Mark::forget(lock.path()).map_err(|cause| {
+            let hint = "remove the file verified";
+            Refused::failed("remove the mark of the last verification in", lock.path().display(), cause, hint)
         })?;
         Ok(loss)
     }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::keys::Keys;
 use super::quarantine;
 use super::refused::Refused;
-use super::tend;
+use super::{since, tend};
 use crate::config::Config;
 use crate::domain::credential::AbandonCause;
 use crate::domain::random::Randomness;
@@ -58,6 +58,10 @@ impl OpenState {
         let key = journal.verifying_key();
         let store = Store::open_recording_by(lock.path(), journal, recorder, Arc::clone(&clock), on_fatal);
         let store = store.map_err(|error| quarantine::not_opened(config, error))?;
+        if let Err(refused) = since::verify_what_is_new(lock.path(), &key, &pseudonyms) {
+            store.stop();
+            return Err(refused);
+        }
         // From now on time does not go back behind what the journal has seen.
         steady.go_on_from(store.head_at_start().time);
         let drawing: Arc<dyn Randomness> = Arc::clone(&random) as _;

@@ -196,6 +196,11 @@ impl Verifier {
 }
 
 impl<F: Fold> Verifier<F> {
+    /// After entries that a checkpoint vouches for, of whose tree the right edge is left.
+    pub fn going_on(key: VerifyingKey, edge: Frontier, fold: F) -> Self {
+        Self { key, vouched: edge.size(), tree: edge, fold, expected: BTreeMap::new(), fault: None }
+    }
+
     /// What the entries so far add up to.
     pub fn fold(&mut self) -> &mut F {
         &mut self.fold

@@ -78,6 +78,12 @@ impl World {
     /// Applies the next entry. After a misfit the world is as it was.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Misfit> {
         self.fits(entry).map_err(|why| Misfit { seq: entry.seq, why })?;
+        self.apply_alone(entry)
+    }
+
+    /// Applies the next entry about one application, of which only those about it were applied before. What the others tell
+    /// is not looked at: its place, and what is given out once.
+    pub fn apply_alone(&mut self, entry: &Entry) -> Result<(), Misfit> {
         let application = entry.subject.application();
         let event = event_of(&entry.fact);
         let agreement = entry.subject.agreement();
@@ -110,6 +116,11 @@ impl World {
         self.give_out(entry);
         self.course.follow(entry);
         Ok(())
+    }
+
+    /// Goes by that campaign, although no entry about it was applied.
+    pub fn assume(&mut self, campaign: Campaign) {
+        self.campaigns.insert(campaign.id, campaign);
     }
 
     /// The log's origin, as the first entry has it.

@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use ring::digest::{Context, SHA256};
 
 use super::queries::ReadError;
+use crate::domain::ids::ApplicationId;
 use crate::domain::pseudonym::Pseudonyms;
 use crate::domain::random::{Randomness, RandomnessFailed};
 use crate::domain::time::Timestamp;
@@ -57,6 +58,14 @@ pub trait Tables {
 
     /// What the database itself finds wrong with its files, its indexes above all, in its own words.
     fn disorder(&mut self) -> Result<Option<String>, ReadError>;
+
+    /// Whether the rows about one application are those of a world that holds nothing else.
+    fn holds_about(
+        &mut self,
+        world: &World,
+        application: &ApplicationId,
+        key: Option<&Pseudonyms>,
+    ) -> Result<bool, ReadError>;
 
     /// The first row, of all tables that the daemon acts on, that is not what the journal adds up to; or what else the
     /// tables are not as they were made.

@@ -214,7 +214,7 @@ impl<K: Kind> Drop for Bench<K> {
     }
 }
 
-fn key() -> SigningKey {
+pub(super) fn key() -> SigningKey {
     SigningKey::from_seed("journal.exempel.se".parse().unwrap(), &[3; 32]).unwrap()
 }
 

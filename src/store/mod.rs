@@ -10,6 +10,7 @@
 //! |---|---|---|---|
 //! | `tallyd.db`, `-wal`, `-shm` | journal, tables, sealed shares | nothing that the journal's tree does not confirm | restore the newest backup; the fence tells that it is older |
 //! | `fence` | journal's name and a size that it has reached | that the database was not rolled back | the daemon does not start |
+//! | `verified` | a checkpoint up to which all was verified | as far as its signature: that these entries were signed once | all is verified at the next start |
 //! | `epochs/N` | the salt of a sealing epoch | opening the shares sealed in it | those deliveries are abandoned and made anew |
 //!
 //! `fence` and `epochs` must not be in a backup: put back together with an old database, they would vouch for it.
@@ -26,6 +27,7 @@ pub mod fence;
 pub mod handle;
 pub mod index;
 mod job;
+pub mod mark;
 pub mod queries;
 mod reader;
 mod recorder;

@@ -6,15 +6,17 @@
 //! is not as it must be, the whole is read again and kept ([`whole`]), to say where. So a journal that does not verify takes
 //! as much memory as its state.
 
+pub mod since;
+
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use super::audit::{Difference, Expected, Secret, Shares, Stored, Sums, Tables};
+use super::mark::Mark;
 use super::queries::{Queries, ReadError};
 use crate::domain::pseudonym::Pseudonyms;
-use crate::journal::checkpoint::Checkpoint;
 use crate::journal::entry::EntryReader;
 use crate::journal::stream::Stream;
 use crate::journal::tree::LeafHash;
@@ -70,7 +72,7 @@ pub fn verify(
     verifier: Verifier,
     pseudonyms: Option<&Pseudonyms>,
     reached: &mut dyn FnMut(Reached),
-) -> Result<Result<Checkpoint, Finding>, ReadError> {
+) -> Result<Result<Mark, Finding>, ReadError> {
     verify_with(queries, verifier, pseudonyms, Shares::Kept, reached)
 }
 
@@ -80,7 +82,7 @@ pub fn verify_backup(
     verifier: Verifier,
     pseudonyms: Option<&Pseudonyms>,
     reached: &mut dyn FnMut(Reached),
-) -> Result<Result<Checkpoint, Finding>, ReadError> {
+) -> Result<Result<Mark, Finding>, ReadError> {
     verify_with(queries, verifier, pseudonyms, Shares::MayBeLeftOut, reached)
 }
 
@@ -90,12 +92,14 @@ fn verify_with(
     pseudonyms: Option<&Pseudonyms>,
     shares: Shares,
     reached: &mut dyn FnMut(Reached),
-) -> Result<Result<Checkpoint, Finding>, ReadError> {
-    if let Some(checkpoint) = passes(queries, &verifier, pseudonyms, shares, reached)? {
-        return Ok(Ok(checkpoint));
+) -> Result<Result<Mark, Finding>, ReadError> {
+    if let Some(mark) = passes(queries, &verifier, pseudonyms, shares, reached)? {
+        return Ok(Ok(mark));
     }
     reached(Reached::Searching);
-    Ok(whole(queries, verifier, pseudonyms, shares, reached)?.map(|verified| verified.checkpoint))
+    let note = queries.checkpoint()?;
+    let verified = whole(queries, verifier, pseudonyms, shares, reached)?;
+    Ok(verified.map(|Verified { checkpoint, tree, .. }| Mark::new(checkpoint, note, tree)))
 }
 
 /// The same in bounded memory. `None`: it does not verify, or there is doubt.
@@ -105,7 +109,7 @@ pub(super) fn passes(
     pseudonyms: Option<&Pseudonyms>,
     shares: Shares,
     reached: &mut dyn FnMut(Reached),
-) -> Result<Option<Checkpoint>, ReadError> {
+) -> Result<Option<Mark>, ReadError> {
     let unavailable = |what: &dyn fmt::Display| ReadError::Unavailable(what.to_string());
     let random = SystemRandomness::probe().map_err(|failed| unavailable(&failed))?;
     let secret = Secret::draw(&random).map_err(|failed| unavailable(&failed))?;
@@ -118,7 +122,7 @@ pub(super) fn passes(
         let note = queries.checkpoint()?;
         let (lasts, shelf) = (queries.last_entries()?, queries.shelf()?);
         let stream = Stream::new(shelf, lasts, queries.expecting(secret.clone(), pseudonyms, shares)?);
-        let mut verifier = match entries(queries, verifier.into(stream), reached)? {
+        let mut verifier = match entries(queries, 0, verifier.into(stream), reached)? {
             Ok(verifier) => verifier,
             Err(mut stopped) => return stopped.1.fold().failed().map_or(Ok(None), |failed| Err(unavailable(&failed))),
         };
@@ -133,7 +137,7 @@ pub(super) fn passes(
         let passes = found.is_some_and(|sums| sums == expecting.sums())
             && queries.first_difference_around(&tree, latest)?.is_none()
             && !queries.is_left_open(&open, pseudonyms)?;
-        Ok(passes.then_some(checkpoint))
+        Ok(passes.then(|| Mark::new(checkpoint, note, tree)))
     })
 }
 
@@ -152,7 +156,7 @@ pub fn whole(
     reached: &mut dyn FnMut(Reached),
 ) -> Result<Result<Verified, Finding>, ReadError> {
     let note = queries.checkpoint()?;
-    let read = entries(queries, verifier, reached)?.map_err(|stopped| stopped.0);
+    let read = entries(queries, 0, verifier, reached)?.map_err(|stopped| stopped.0);
     let verified = match read.and_then(|verifier| verifier.finish(&note)) {
         Ok(verified) => verified,
         Err(fault) => return Ok(Err(Finding::Journal(fault))),
@@ -172,6 +176,7 @@ type Stopped<F> = (Fault, Verifier<F>);
 
 fn entries<F: Fold + Send>(
     queries: &mut dyn Queries,
+    from: u64,
     verifier: Verifier<F>,
     reached: &mut dyn FnMut(Reached),
 ) -> Result<Result<Verifier<F>, Box<Stopped<F>>>, ReadError> {
@@ -179,8 +184,8 @@ fn entries<F: Fold + Send>(
         let (rows, to_fold) = sync_channel::<Batch>(WAITING);
         let folded = scope.spawn(move || fold(verifier, &to_fold));
         let mut batch = Batch::default();
-        let mut read = 0_u64;
-        let outcome = queries.each_entry(0, &mut |stored| {
+        let mut read = from;
+        let outcome = queries.each_entry(from, &mut |stored| {
             batch.push(stored);
             read += 1;
             if batch.rows.len() < BATCH {

@@ -43,6 +43,7 @@ mod sink;
 mod strangers_client;
 mod tls_matrix;
 mod trail;
+mod verified_start;
 mod whole_way;
 mod whose;
 mod witness;

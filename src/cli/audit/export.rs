@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     let target = Target { directory: &args.directory, key: &key, before };
     let written = in_verified(&state, key.clone(), &notes, pseudonyms.as_ref(), output, |queries, verified| {
         let note = queries.checkpoint()?;
-        target.write(queries, &note, &verified)
+        target.write(queries, &note, &verified.checkpoint)
     })?;
     let size = written.map_err(|found| failure(&state, &found))?.map_err(failed)?;
     if let Some(note) = witnessed {

@@ -30,6 +30,11 @@ pub(in crate::cli) struct Trusted {
 }
 
 impl Trust {
+    /// Whether the journal is the daemon's own, under its own key.
+    pub(in crate::cli) fn is_the_daemons(&self) -> bool {
+        self.key.is_none() && self.source.state.is_none()
+    }
+
     pub(in crate::cli) fn read(&self, config: &Path) -> Result<Trusted, Failure> {
         let (key, pseudonyms) = match &self.key {
             Some(text) => (public_key(text)?, None),

@@ -12,6 +12,8 @@ use crate::domain::pseudonym::Pseudonyms;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifyingKey;
 use crate::journal::verify::{Fault, Verifier};
+use crate::platform::privileges::become_owner_of;
+use crate::store::mark::Mark;
 use crate::store::queries::{Queries, ReadError};
 use crate::store::verification::{self, Finding};
 
@@ -28,7 +30,12 @@ pub type Checked = Result<Checkpoint, Finding>;
 /// Verifies, and says up to where.
 pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
     let Trusted { state, key, pseudonyms } = args.trust.read(config)?;
-    let verified = verify_state(&state, key, pseudonyms.as_ref(), output)?.map_err(|found| failure(&state, &found))?;
+    let mark = in_verified(&state, key.clone(), &[], pseudonyms.as_ref(), output, |_, mark| Ok(mark))?;
+    let mark = mark.map_err(|found| failure(&state, &found))?;
+    if args.trust.is_the_daemons() && pseudonyms.is_some() {
+        leave(&mark, &state, &key);
+    }
+    let verified = mark.checkpoint;
     let (size, root) = (verified.size, verified.root.to_string());
     let personal = pseudonyms.is_some();
     match output.reader() {
@@ -49,6 +56,17 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
+/// Leaves the mark for the daemon's next start, unless there is a later one. Whoever may not write there need not.
+fn leave(mark: &Mark, state: &Path, key: &VerifyingKey) {
+    // As the daemon's account, or the file would not be its own. Nothing is left to be done that takes root.
+    let may = become_owner_of(state).is_ok();
+    let later = Mark::look(state, key)
+        .is_ok_and(|other| other.is_some_and(|other| other.checkpoint.size >= mark.checkpoint.size));
+    if may && !later {
+        let _ = mark.keep(state);
+    }
+}
+
 /// Reads and verifies the journal of a state directory, and the tables beside it.
 pub fn verify_state(
     state: &Path,
@@ -56,7 +74,7 @@ pub fn verify_state(
     pseudonyms: Option<&Pseudonyms>,
     output: &mut Output,
 ) -> Result<Checked, Failure> {
-    in_verified(state, key, &[], pseudonyms, output, |_, verified| Ok(verified))
+    in_verified(state, key, &[], pseudonyms, output, |_, verified| Ok(verified.checkpoint))
 }
 
 /// Does something with what was verified, on the same view of it. The journal must have passed through the earlier
@@ -67,7 +85,7 @@ pub(super) fn in_verified<T>(
     earlier: &[String],
     pseudonyms: Option<&Pseudonyms>,
     output: &mut Output,
-    then: impl FnOnce(&mut dyn Queries, Checkpoint) -> Result<T, ReadError>,
+    then: impl FnOnce(&mut dyn Queries, Mark) -> Result<T, ReadError>,
 ) -> Result<Result<T, Finding>, Failure> {
     let mut archive = open(state)?;
     let verifier = match Verifier::with_earlier(key.clone(), earlier.iter().map(String::as_str)) {

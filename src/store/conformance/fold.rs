@@ -16,6 +16,7 @@ use crate::journal::verify::Verifier;
 use crate::store::audit::Shares;
 use crate::store::contract::{Find, Scope, SubmitError, Terms};
 use crate::store::queries::{Behind, ClientFilter};
+use crate::store::verification::since::world_of;
 use crate::store::verification::{passes, whole};
 
 pub(super) fn shares_leave_the_tables_and_the_files<K: Kind + 'static>() {
@@ -118,7 +119,12 @@ fn assert_tables_are_the_fold<K: Kind + 'static>(bench: &Bench<K>) {
         // In bounded memory it comes to the same, and is in no doubt.
         let passed = passes(queries, &verifier, Some(&pseudonyms()), Shares::Kept, &mut |_| {})?;
         let verified = whole(queries, verifier, Some(&pseudonyms()), Shares::Kept, &mut |_| {})?.unwrap();
-        assert_eq!(passed.as_ref(), Some(&verified.checkpoint));
+        assert_eq!(passed.map(|mark| mark.checkpoint).as_ref(), Some(&verified.checkpoint));
+        // And so does what is about one application, by itself.
+        for of in verified.fold.clients().keys() {
+            let alone = world_of(queries, of)?.unwrap();
+            assert!(queries.holds_about(&alone, of, Some(&pseudonyms()))?, "{of}");
+        }
         Ok(verified)
     });
     let world = looked.unwrap().fold;

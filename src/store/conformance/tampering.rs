@@ -201,7 +201,7 @@ fn nothing_is_found_while_it_is_being_written() {
             let look = |queries: &mut dyn Queries| {
                 verify(queries, Verifier::new(key().verifying_key()), Some(&pseudonyms()), &mut |_| {})
             };
-            sizes.insert(archive.ask(look).unwrap().unwrap().size);
+            sizes.insert(archive.ask(look).unwrap().unwrap().checkpoint.size);
         }
         assert!(sizes.len() > 3, "{sizes:?}");
     });

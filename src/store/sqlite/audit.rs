@@ -4,6 +4,7 @@
 //! by the queries that look for it. What a table has to hold stands in [`rows`]; a test holds that against the schema, so
 //! that a table or a column that nobody compares is seen.
 
+mod about;
 mod cell;
 mod left_open;
 mod row;
@@ -17,6 +18,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Row};
 
+use self::about::holds_about;
 use self::cell::Cell;
 use self::left_open::is_left_open;
 use self::rows::{Compared, Rows};
@@ -24,6 +26,7 @@ use self::shelf::TemporaryShelf;
 use self::sums::{Expecting, found};
 use super::fault::Failure;
 use super::schema;
+use crate::domain::ids::ApplicationId;
 use crate::domain::time::Timestamp;
 use crate::journal::stream::LastEntries;
 use crate::journal::tree::Frontier;
@@ -92,7 +95,7 @@ fn first_difference_around(
         return Ok(Some(difference));
     }
     let Some(Compared { table, .. }) = rows::ALL.get(const { rows::place("head") }) else { return Ok(None) };
-    compare(sql, table, std::iter::once(row::head(tree, latest)))
+    compare(sql, table, None, std::iter::once(row::head(tree, latest)))
 }
 
 /// What SQLite itself finds wrong: an index that does not say what its table says, a value that stands twice where it may
@@ -110,7 +113,7 @@ fn first_difference(sql: &Connection, expected: Expected<'_>) -> Result<Option<D
     let left_out = expected.shares == Shares::MayBeLeftOut && has_no_shares(sql)?;
     let rows = Rows::of(expected);
     for compared in rows::ALL.iter().filter(|compared| !left_out || compared.table.name != "share") {
-        if let Some(difference) = compare(sql, &compared.table, (compared.rows)(&rows))? {
+        if let Some(difference) = compare(sql, &compared.table, None, (compared.rows)(&rows))? {
             return Ok(Some(difference));
         }
     }
@@ -144,15 +147,21 @@ fn of_schema(sql: &Connection) -> Result<Option<Difference>, Failure> {
     Ok(missing.and_then(|part| difference(part, Wrong::Missing)))
 }
 
-/// Walks along the rows that are there and those that must be, both in the same order.
+/// Walks along the rows that are there, all or those of one application, and those that must be, both in the same order.
 fn compare<'a>(
     sql: &Connection,
     table: &Table,
+    of: Option<&ApplicationId>,
     mut expected: impl Iterator<Item = Vec<Cell<'a>>>,
 ) -> Result<Option<Difference>, Failure> {
     let (columns, order) = (table.columns.join(", "), table.columns.get(..table.order).unwrap_or_default().join(", "));
-    let mut statement = sql.prepare(&format!("SELECT {columns} FROM {} ORDER BY {order}", table.name))?;
-    let mut rows = statement.query([])?;
+    let (which, values) = match of {
+        None => ("", vec![]),
+        Some(application) => ("WHERE application = ?1", vec![application.as_str()]),
+    };
+    let query = format!("SELECT {columns} FROM {} {which} ORDER BY {order}", table.name);
+    let mut statement = sql.prepare_cached(&query)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
     let mut next = expected.next();
     while let Some(row) = rows.next()? {
         let cells = loop {

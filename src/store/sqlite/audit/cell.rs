@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::net::IpAddr;
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Null, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::contact::EmailAddress;
 use crate::domain::digest::{Pseudonym, SealedDigest};
@@ -194,6 +194,8 @@ impl<'a> Cell<'a> {
         match (found, self) {
             (ValueRef::Integer(found), Self::Integer(number)) => found.cmp(number),
             (ValueRef::Text(found), Self::Text(text)) => found.cmp(text.as_bytes()),
+            // One of those that there are.
+            (_, Self::Any) => Ordering::Equal,
             // Keys are integers and texts that are never null: their tables are strict.
             (_, _) => Ordering::Less,
         }
@@ -228,6 +230,19 @@ fn is_number_of(party: &Party, found: &str, key: Option<&Pseudonyms>) -> bool {
         Party::Person(_) => found.parse().is_ok_and(|number: OrganisationNumber| {
             number.as_str() == found && key.is_none_or(|key| key.party(&number) == *party)
         }),
+    }
+}
+
+/// For the columns that a row is looked up by, which are integers and texts.
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Integer(number) => number.to_sql(),
+            Self::Text(text) => text.as_ref().to_sql(),
+            Self::Null | Self::Blob(_) | Self::Sealed(_) | Self::Hashed(..) | Self::Number(..) | Self::Any => {
+                Null.to_sql()
+            }
+        }
     }
 }
 

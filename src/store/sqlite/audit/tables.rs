@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 
 use super::{Expecting, TemporaryShelf};
+use crate::domain::ids::ApplicationId;
 use crate::domain::pseudonym::Pseudonyms;
 use crate::domain::time::Timestamp;
 use crate::journal::stream::{LastEntries, LeftOpen, Shelf};
 use crate::journal::tree::Frontier;
+use crate::journal::world::World;
 use crate::store::audit::{Difference, Expected, Secret, Shares, Stored, Summing, Sums, Tables};
 use crate::store::queries::ReadError;
 use crate::store::sqlite::connection;
@@ -57,6 +59,10 @@ impl Tables for Reader {
 
     fn disorder(&mut self) -> Read<Option<String>> {
         Ok(super::disorder(self.connection())?)
+    }
+
+    fn holds_about(&mut self, world: &World, application: &ApplicationId, key: Option<&Pseudonyms>) -> Read<bool> {
+        Ok(super::holds_about(self.connection(), world, application, key)?)
     }
 
     fn first_difference(&mut self, expected: Expected<'_>) -> Read<Option<Difference>> {
