@@ -189,8 +189,8 @@ impl PartialEq for Sums {
 
 /// Adds up the rows that a journal adds up to.
 pub trait Summing: Settled {
-    /// What they come to.
-    fn sums(self: Box<Self>) -> Sums;
+    /// What they come to. `None`: it was not found out.
+    fn sums(self: Box<Self>) -> Option<Sums>;
 }
 
 /// An entry as it is stored.

@@ -26,6 +26,9 @@ use crate::platform::random::SystemRandomness;
 /// Entries in one batch.
 const BATCH: usize = 256;
 
+/// Bytes of an entry with its application, on the average at the most.
+const USUAL_BYTES: usize = 640;
+
 /// Batches that wait between two threads.
 const WAITING: usize = 4;
 
@@ -134,7 +137,7 @@ pub(super) fn passes(
             Some(looking) => looking.join().map_err(|_| unavailable(&"the thread that reads the tables panicked"))?,
             None => look(queries, secret, pseudonyms),
         }?;
-        let passes = found.is_some_and(|sums| sums == expecting.sums())
+        let passes = found.is_some_and(|sums| expecting.sums() == Some(sums))
             && queries.first_difference_around(&tree, latest)?.is_none()
             && !queries.is_left_open(&open, pseudonyms)?;
         Ok(passes.then(|| Mark::new(checkpoint, note, tree)))
@@ -183,7 +186,7 @@ fn entries<F: Fold + Send>(
     thread::scope(|scope| {
         let (rows, to_fold) = sync_channel::<Batch>(WAITING);
         let folded = scope.spawn(move || fold(verifier, &to_fold));
-        let mut batch = Batch::default();
+        let mut batch = Batch::new();
         let mut read = from;
         let outcome = queries.each_entry(from, &mut |stored| {
             batch.push(stored);
@@ -193,7 +196,7 @@ fn entries<F: Fold + Send>(
             }
             reached(Reached::Entries(read));
             // Nobody takes it any more once a fault was found.
-            let sent = rows.send(std::mem::take(&mut batch));
+            let sent = rows.send(std::mem::replace(&mut batch, Batch::new()));
             if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         // It ends by itself when nothing more comes.
@@ -224,7 +227,6 @@ fn fold<F: Fold>(mut verifier: Verifier<F>, batches: &Receiver<Batch>) -> Result
 }
 
 /// Rows in one piece of memory.
-#[derive(Default)]
 struct Batch {
     text: Vec<u8>,
     rows: Vec<Place>,
@@ -239,6 +241,10 @@ struct Place {
 }
 
 impl Batch {
+    fn new() -> Self {
+        Self { text: Vec::with_capacity(BATCH * USUAL_BYTES), rows: Vec::with_capacity(BATCH) }
+    }
+
     fn push(&mut self, stored: Stored<'_>) {
         let application = stored.application.map(|application| {
             self.text.extend_from_slice(application.as_bytes());

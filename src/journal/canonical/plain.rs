@@ -95,7 +95,12 @@ impl<'de> Plain<'de> {
     fn rest_of_text(&mut self) -> Read<&'de str> {
         let from = self.at;
         let left = self.text.as_bytes().get(from..).unwrap_or_default();
-        let length = left.iter().position(|byte| matches!(byte, b'"' | b'\\')).ok_or(Unread)?;
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
+        // Sixteen bytes are looked at at once; where one of them ends it, which one.
+        let (chunks, _) = left.as_chunks::<16>();
+        let whole = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |found, byte| found | ends(byte)));
+        let passed = 16 * whole.count();
+        let length = passed + left.iter().skip(passed).position(ends).ok_or(Unread)?;
         self.at = from + length;
         self.literally("\"")?;
         self.text.get(from..from + length).ok_or(Unread)

@@ -57,7 +57,9 @@ impl<'a> Spelled<'a> {
 
     /// What has to be escaped is not looked at here: a value that has such characters counts as different.
     fn text(&mut self, expected: &str) -> Same {
-        if expected.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        // Looked at to the end, so that many bytes are looked at at once.
+        let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        if expected.bytes().fold(false, |found, byte| found | escaped(byte)) {
             return Err(Differs);
         }
         self.literally(b"\"")?;

@@ -66,15 +66,15 @@ impl Kind {
         match (personal, found) {
             (Some(hash), _) => spell_hash(hash, out),
             (None, ValueRef::Null) => out.push(NULL),
-            (None, ValueRef::Integer(number)) => with_length(INTEGER, &number.to_le_bytes(), out),
-            (None, ValueRef::Real(number)) => with_length(REAL, &number.to_le_bytes(), out),
+            (None, ValueRef::Integer(number)) => fixed(INTEGER, number.to_le_bytes(), out),
+            (None, ValueRef::Real(number)) => fixed(REAL, number.to_le_bytes(), out),
             (None, ValueRef::Text(text)) => with_length(TEXT, text, out),
             (None, ValueRef::Blob(bytes)) => with_length(BLOB, bytes, out),
         }
     }
 }
 
-// Each value begins with what it is and how long: no two rows are spelled alike.
+// Each value begins with what it is and, where that does not tell, how long: no two rows are spelled alike.
 const NULL: u8 = 0;
 const INTEGER: u8 = 1;
 const REAL: u8 = 2;
@@ -86,9 +86,15 @@ const HASH: u8 = 6;
 const UNHASHED: u8 = 7;
 const UNKNOWN: u8 = 8;
 
+fn fixed(what: u8, bytes: [u8; 8], out: &mut Vec<u8>) {
+    out.push(what);
+    out.extend_from_slice(&bytes);
+}
+
+/// SQLite holds nothing that is longer than four bytes can tell.
 fn with_length(what: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(what);
-    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
@@ -177,7 +183,7 @@ impl<'a> Cell<'a> {
     pub(super) fn spell(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.push(NULL),
-            Self::Integer(number) => with_length(INTEGER, &number.to_le_bytes(), out),
+            Self::Integer(number) => fixed(INTEGER, number.to_le_bytes(), out),
             Self::Text(text) => with_length(TEXT, text.as_bytes(), out),
             Self::Blob(bytes) => with_length(BLOB, bytes, out),
             Self::Sealed(digest) => with_length(SEALED, digest.as_bytes(), out),

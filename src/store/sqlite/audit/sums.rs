@@ -1,7 +1,7 @@
 //! The sums over the rows that the journal adds up to, and over those that the tables hold.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
@@ -28,32 +28,36 @@ const BATCH: usize = 64 * 1024;
 /// Batches that wait.
 const WAITING: usize = 4;
 
-/// Adds up what it is told of.
+/// Adds up what it is told of. Another thread makes the digests.
 pub(super) struct Expecting<'a> {
-    sums: Sums,
     key: Option<&'a Pseudonyms>,
     /// Whether the tables are to hold sealed shares.
     shares: bool,
-    buffer: Vec<u8>,
+    batch: Batch,
+    adding: Adding,
 }
 
 impl<'a> Expecting<'a> {
     pub(super) fn new(secret: Secret, key: Option<&'a Pseudonyms>, shares: bool) -> Self {
-        Self { sums: Sums::new(secret, rows::ALL.len()), key, shares, buffer: Vec::new() }
+        Self { key, shares, batch: Batch::new(), adding: Adding::begin(secret) }
     }
 
     fn add(&mut self, table: usize, row: &Row<'_>) {
-        self.buffer.clear();
         for cell in row {
-            cell.spell(&mut self.buffer);
+            cell.spell(&mut self.batch.text);
         }
-        self.sums.add(table, &self.buffer);
+        self.batch.end_row(table);
+        if self.batch.text.len() >= BATCH {
+            self.adding.add(std::mem::replace(&mut self.batch, Batch::new()));
+        }
     }
 }
 
 impl Summing for Expecting<'_> {
-    fn sums(self: Box<Self>) -> Sums {
-        self.sums
+    fn sums(self: Box<Self>) -> Option<Sums> {
+        let Self { batch, adding, .. } = *self;
+        adding.add(batch);
+        adding.end()
     }
 }
 
@@ -123,50 +127,73 @@ impl Settled for Expecting<'_> {
 
 /// Adds up the rows that are there, as the tables hold them: no index has a say in it. Another thread makes the digests.
 pub(super) fn found(sql: &Connection, secret: Secret, key: Option<&Pseudonyms>) -> Result<Sums, Failure> {
-    thread::scope(|scope| {
-        let (batches, to_add) = sync_channel(WAITING);
-        let adding = scope.spawn(move || add_up(Sums::new(secret, rows::ALL.len()), &to_add));
-        for (place, Compared { table, .. }) in rows::ALL.iter().enumerate().filter(|(_, it)| it.summed) {
-            let kinds: Vec<Kind> = table.columns.iter().map(|column| Kind::of(table.name, column)).collect();
-            let query = format!("SELECT {} FROM {} NOT INDEXED", table.columns.join(", "), table.name);
-            let mut statement = sql.prepare(&query)?;
-            let mut rows = statement.query([])?;
-            let mut batch = Batch::of(place);
-            while let Some(row) = rows.next()? {
-                for (column, kind) in kinds.iter().enumerate() {
-                    kind.spell(row.get_ref(column)?, key, &mut batch.text);
-                }
-                batch.ends.push(batch.text.len());
-                if batch.text.len() >= BATCH && batches.send(std::mem::replace(&mut batch, Batch::of(place))).is_err() {
-                    break;
-                }
+    let adding = Adding::begin(secret);
+    for (place, Compared { table, .. }) in rows::ALL.iter().enumerate().filter(|(_, it)| it.summed) {
+        let kinds: Vec<Kind> = table.columns.iter().map(|column| Kind::of(table.name, column)).collect();
+        let query = format!("SELECT {} FROM {} NOT INDEXED", table.columns.join(", "), table.name);
+        let mut statement = sql.prepare(&query)?;
+        let mut rows = statement.query([])?;
+        let mut batch = Batch::new();
+        while let Some(row) = rows.next()? {
+            for (column, kind) in kinds.iter().enumerate() {
+                kind.spell(row.get_ref(column)?, key, &mut batch.text);
             }
-            // It takes all until nothing more comes.
-            let _ = batches.send(batch);
+            batch.end_row(place);
+            if batch.text.len() >= BATCH {
+                adding.add(std::mem::replace(&mut batch, Batch::new()));
+            }
         }
-        drop(batches);
-        adding.join().map_err(|_| Failure::damaged("all", "the thread that adds up the rows panicked"))
-    })
+        adding.add(batch);
+    }
+    adding.end().ok_or_else(|| Failure::damaged("all", "the thread that adds up the rows panicked"))
 }
 
-/// Rows of one table in one piece of memory.
+/// Rows in one piece of memory: the table of each, and where it ends.
 struct Batch {
-    table: usize,
     text: Vec<u8>,
-    ends: Vec<usize>,
+    rows: Vec<(usize, usize)>,
 }
 
 impl Batch {
-    fn of(table: usize) -> Self {
-        Self { table, text: Vec::with_capacity(BATCH + 4096), ends: Vec::new() }
+    fn new() -> Self {
+        Self { text: Vec::with_capacity(BATCH + 4096), rows: Vec::with_capacity(BATCH / 128) }
+    }
+
+    fn end_row(&mut self, table: usize) {
+        self.rows.push((table, self.text.len()));
+    }
+}
+
+/// The thread that makes digests and adds them up.
+struct Adding {
+    batches: SyncSender<Batch>,
+    thread: JoinHandle<Sums>,
+}
+
+impl Adding {
+    fn begin(secret: Secret) -> Self {
+        let (batches, to_add) = sync_channel(WAITING);
+        let thread = thread::spawn(move || add_up(Sums::new(secret, rows::ALL.len()), &to_add));
+        Self { batches, thread }
+    }
+
+    /// It takes all until nothing more comes; what panicked is told at the end.
+    fn add(&self, batch: Batch) {
+        let _ = self.batches.send(batch);
+    }
+
+    /// `None`: it panicked.
+    fn end(self) -> Option<Sums> {
+        drop(self.batches);
+        self.thread.join().ok()
     }
 }
 
 fn add_up(mut sums: Sums, batches: &Receiver<Batch>) -> Sums {
     while let Ok(batch) = batches.recv() {
         let mut from = 0;
-        for end in batch.ends {
-            sums.add(batch.table, batch.text.get(from..end).unwrap_or_default());
+        for (table, end) in batch.rows {
+            sums.add(table, batch.text.get(from..end).unwrap_or_default());
             from = end;
         }
     }
