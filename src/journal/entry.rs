@@ -70,46 +70,49 @@ impl Entry {
     }
 }
 
-/// Reads entry after entry. Whoever acted in one mostly acts in the next one too, and then is not read again.
+/// Reads entry after entry. Whoever acted in one mostly acts in the next one too, often on the same thing, and then neither
+/// is read again.
 #[derive(Debug, Default)]
 pub struct EntryReader {
-    /// The last one who acted, as the canonical form has it.
-    last: Option<(String, Actor)>,
+    actor: Option<Known<Actor>>,
+    subject: Option<Known<Subject>>,
+}
+
+/// A value with its canonical form.
+#[derive(Debug)]
+struct Known<T> {
+    text: String,
+    value: T,
 }
 
 impl EntryReader {
     /// Reads canonical bytes and refuses any other spelling of the same entry.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Entry, NotAnEntry> {
         let text = std::str::from_utf8(bytes).map_err(|error| NotAnEntry::Unknown(error.to_string()))?;
-        let (entry, known) = match self.plain(text) {
-            Ok(read) => read,
-            Err(Unread) => (Entry::written(text)?, None),
+        let entry = match self.plain(text) {
+            Ok(entry) => entry,
+            Err(Unread) => Entry::written(text)?,
         };
         if !entry.fact.fits(&entry.subject) {
             return Err(NotAnEntry::Subject);
         }
-        // Where that does not know, the canonical form is written and compared.
-        match entry.is_spelled(bytes, known) {
-            Ok(_) if known.is_some() => {}
-            Ok(actor) => {
-                let actor = text.get(actor).unwrap_or_default();
-                self.last = Some((actor.to_owned(), entry.actor.clone()));
+        match self.spelled(&entry, bytes) {
+            Ok((actor, subject)) => {
+                let of = |range: Range<usize>| text.get(range).unwrap_or_default();
+                remember(&mut self.actor, of(actor), &entry.actor);
+                remember(&mut self.subject, of(subject), &entry.subject);
             }
+            // Where that does not know, the canonical form is written and compared.
             Err(Differs) if entry.canonical() == bytes => {}
             Err(Differs) => return Err(NotAnEntry::NotCanonical),
         }
         Ok(entry)
     }
 
-    /// The entry, and its actor's text where that is known to be canonical.
-    fn plain(&self, text: &str) -> Result<(Entry, Option<&str>), Unread> {
+    fn plain(&self, text: &str) -> Result<Entry, Unread> {
         let mut text = Plain::new(text);
         text.literally("{\"actor\":")?;
-        let known = self.last.as_ref().filter(|(actor, _)| text.begins(actor));
-        let actor = match known {
-            Some((_, actor)) => actor.clone(),
-            None => text.value()?,
-        };
+        let actor = read(&mut text, self.actor.as_ref())?;
         text.literally(",\"data\":")?;
         let data = text.object()?;
         text.literally(",\"kind\":")?;
@@ -117,12 +120,58 @@ impl EntryReader {
         text.literally(",\"seq\":")?;
         let seq = text.number()?;
         text.literally(",\"subject\":")?;
-        let subject = text.value()?;
+        let subject = read(&mut text, self.subject.as_ref())?;
         text.literally(",\"time\":")?;
         let time = text.value()?;
         text.literally("}")?;
         text.ends()?;
-        Ok((Entry { seq, time, actor, subject, fact }, known.map(|(text, _)| text.as_str())))
+        Ok(Entry { seq, time, actor, subject, fact })
+    }
+
+    /// Whether the bytes are the entry's canonical form, and where its actor and its subject stand in them.
+    fn spelled(&self, entry: &Entry, bytes: &[u8]) -> Result<(Range<usize>, Range<usize>), Differs> {
+        let mut spelled = Spelled::new(bytes);
+        spelled.literally(b"{\"actor\":")?;
+        let actor = same(&mut spelled, &entry.actor, self.actor.as_ref())?;
+        spelled.literally(b",\"data\":")?;
+        spelled.value(&Data(&entry.fact))?;
+        spelled.literally(b",\"kind\":")?;
+        spelled.value(entry.fact.kind())?;
+        spelled.literally(b",\"seq\":")?;
+        spelled.value(&entry.seq)?;
+        spelled.literally(b",\"subject\":")?;
+        let subject = same(&mut spelled, &entry.subject, self.subject.as_ref())?;
+        spelled.literally(b",\"time\":")?;
+        spelled.value(&entry.time)?;
+        spelled.literally(b"}")?;
+        spelled.ends().map(|()| (actor, subject))
+    }
+}
+
+fn read<'de, T: Deserialize<'de> + Clone>(text: &mut Plain<'de>, known: Option<&Known<T>>) -> Result<T, Unread> {
+    match known.filter(|known| text.begins(&known.text)) {
+        Some(known) => Ok(known.value.clone()),
+        None => text.value(),
+    }
+}
+
+/// Where the value's canonical form stands.
+fn same<T: Serialize + PartialEq>(
+    spelled: &mut Spelled<'_>,
+    value: &T,
+    known: Option<&Known<T>>,
+) -> Result<Range<usize>, Differs> {
+    let begins = spelled.at();
+    match known.filter(|known| known.value == *value) {
+        Some(known) => spelled.literally(known.text.as_bytes())?,
+        None => spelled.value(value)?,
+    }
+    Ok(begins..spelled.at())
+}
+
+fn remember<T: Clone + PartialEq>(known: &mut Option<Known<T>>, text: &str, value: &T) {
+    if known.as_ref().is_none_or(|known| known.text != text) {
+        *known = Some(Known { text: text.to_owned(), value: value.clone() });
     }
 }
 
@@ -136,31 +185,7 @@ impl Entry {
     }
 }
 
-impl Entry {
-    /// Whether the bytes are its canonical form, of which its actor's may be known. Where that stands in it.
-    fn is_spelled(&self, bytes: &[u8], actor: Option<&str>) -> Result<Range<usize>, Differs> {
-        let mut spelled = Spelled::new(bytes);
-        spelled.literally(b"{\"actor\":")?;
-        let begins = spelled.at();
-        match actor {
-            Some(text) => spelled.literally(text.as_bytes())?,
-            None => spelled.value(&self.actor)?,
-        }
-        let actor = begins..spelled.at();
-        spelled.literally(b",\"data\":")?;
-        spelled.value(&Data(&self.fact))?;
-        spelled.literally(b",\"kind\":")?;
-        spelled.value(self.fact.kind())?;
-        spelled.literally(b",\"seq\":")?;
-        spelled.value(&self.seq)?;
-        spelled.literally(b",\"subject\":")?;
-        spelled.value(&self.subject)?;
-        spelled.literally(b",\"time\":")?;
-        spelled.value(&self.time)?;
-        spelled.literally(b"}")?;
-        spelled.ends().map(|()| actor)
-    }
-}
+impl Entry {}
 
 /// An entry's members as they stand, the data still unread: its form depends on the kind, which comes after it.
 #[derive(Deserialize)]

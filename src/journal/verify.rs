@@ -137,35 +137,6 @@ pub enum BadEntry {
     OtherLog(String),
 }
 
-/// What can be said of an entry by its bytes alone, so that it can be found out beside the fold.
-#[derive(Debug)]
-pub struct Examined {
-    leaf: LeafHash,
-    entry: Result<Entry, BadEntry>,
-}
-
-impl Examined {
-    /// Reads and hashes it.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self::hashed(bytes, LeafHash::of(bytes), &mut EntryReader::default())
-    }
-
-    /// Reads it, after it was hashed elsewhere.
-    pub fn hashed(bytes: &[u8], leaf: LeafHash, reader: &mut EntryReader) -> Self {
-        if bytes.len() > MAX_ENTRY_LENGTH {
-            return Self { leaf, entry: Err(BadEntry::TooLong) };
-        }
-        Self { leaf, entry: reader.read(bytes).map_err(BadEntry::Unreadable) }
-    }
-
-    /// With a check of its own.
-    #[must_use]
-    pub fn and_then(mut self, check: impl FnOnce(&Entry) -> Result<(), BadEntry>) -> Self {
-        self.entry = self.entry.and_then(|entry| check(&entry).map(|()| entry));
-        self
-    }
-}
-
 /// How far a checkpoint vouches, where one does.
 fn as_signed(vouched: u64) -> String {
     if vouched == 0 { String::new() } else { format!("; entries before {vouched} are as signed") }
@@ -208,22 +179,34 @@ impl<F: Fold> Verifier<F> {
 
     /// Takes the next entry's bytes. After the first fault it takes no more and repeats that fault.
     pub fn entry(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        match &self.fault {
-            Some(fault) => Err(fault.clone()),
-            None => self.examined(Examined::of(bytes)),
-        }
+        let leaf = if bytes.len() > MAX_ENTRY_LENGTH { LeafHash::of(&[]) } else { LeafHash::of(bytes) };
+        self.hashed(bytes, leaf, &mut EntryReader::default(), |_| Ok(()))
     }
 
-    /// Takes the next entry, of which was found out elsewhere what can be said of it alone.
-    pub fn examined(&mut self, examined: Examined) -> Result<(), Fault> {
+    /// The same when it was hashed elsewhere, and where something more is asked of it.
+    pub fn hashed(
+        &mut self,
+        bytes: &[u8],
+        leaf: LeafHash,
+        reader: &mut EntryReader,
+        check: impl FnOnce(&Entry) -> Result<(), BadEntry>,
+    ) -> Result<(), Fault> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
         let seq = self.tree.size();
-        if let Err(why) = examined.entry.and_then(|entry| self.take(&entry)) {
+        let taken = if bytes.len() > MAX_ENTRY_LENGTH {
+            Err(BadEntry::TooLong)
+        } else {
+            match reader.read(bytes) {
+                Ok(entry) => check(&entry).and_then(|()| self.take(&entry)),
+                Err(why) => Err(BadEntry::Unreadable(why)),
+            }
+        };
+        if let Err(why) = taken {
             return Err(self.keep(Fault::Entry { seq, why, vouched: self.vouched }));
         }
-        self.tree.push(examined.leaf);
+        self.tree.push(leaf);
         self.pass_checkpoint()
     }
 

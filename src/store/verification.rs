@@ -20,7 +20,7 @@ use crate::domain::pseudonym::Pseudonyms;
 use crate::journal::entry::EntryReader;
 use crate::journal::stream::Stream;
 use crate::journal::tree::LeafHash;
-use crate::journal::verify::{BadEntry, Examined, Fault, Fold, Verified, Verifier};
+use crate::journal::verify::{BadEntry, Fault, Fold, Verified, Verifier};
 use crate::platform::random::SystemRandomness;
 
 /// Entries in one batch.
@@ -213,12 +213,12 @@ fn fold<F: Fold>(mut verifier: Verifier<F>, batches: &Receiver<Batch>) -> Result
     let mut reader = EntryReader::default();
     while let Ok(batch) = batches.recv() {
         for (place, leaf, application, bytes) in batch.rows() {
-            let examined = Examined::hashed(bytes, leaf, &mut reader).and_then(|entry| {
+            let taken = verifier.hashed(bytes, leaf, &mut reader, |entry| {
                 let own = entry.subject.application().map(|application| application.as_str().as_bytes());
                 let filed = own == application && i64::try_from(entry.seq) == Ok(place);
                 if filed { Ok(()) } else { Err(BadEntry::Misfiled) }
             });
-            if let Err(fault) = verifier.examined(examined) {
+            if let Err(fault) = taken {
                 return Err(Box::new((fault, verifier)));
             }
         }
