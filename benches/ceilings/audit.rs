@@ -1,6 +1,7 @@
-//! `tallyd audit verify` over a long journal, against reading and hashing the same rows on one thread: those of the entries
-//! alone, and those of all tables that it holds against them. It spreads its own work over the processors that there are.
-//! And the memory that it takes.
+//! `tallyd audit verify` over a long journal, of a million entries where no hurry was asked for, against reading and hashing
+//! the same rows once on one thread: those of the entries alone, and those of all tables that it holds against them. It
+//! spreads its own work over the processors that there are, and reads the tables once more to hold the indexes against
+//! them, which the other side does not. And the memory that it takes.
 
 use std::fs;
 use std::process::{Command, Stdio};
