@@ -12,12 +12,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tallyd::journal::cosignature::cosignatures;
+use tallyd::journal::key::WitnessKey;
+use tallyd::journal::witnessing::Submission;
 
 use self::machine::Machine;
-use self::set_up::{CONFIGURATION, set_up};
-use crate::harness::Harness;
+use self::set_up::{CONFIGURATION, fill_in_witness, set_up};
 use crate::harness::approval::Approval;
 use crate::harness::operator::{Ran, finish};
+use crate::harness::{Harness, free_port};
 use crate::readme::tested;
 
 /// What `systemctl show` says of the service.
@@ -55,6 +58,7 @@ fn the_service_lives_as_the_readme_says_on_a_debian_with_systemd() {
     killed_and_hung(&machine);
     refused_once_and_not_again(&machine);
     stopped_in_time(&machine);
+    a_witness_is_set_up_as_the_readme_says(&harness, &machine);
     machine.sh("CREDENTIALS_DIRECTORY=/etc/tallyd/keys tallyd audit verify").expect_exit(0);
     keep_what_it_wrote(&harness, &mut machine);
     // It verifies the journal and searches all of that for secrets, so the machine is still needed.
@@ -192,4 +196,37 @@ fn stopped_in_time(machine: &Machine) {
     assert_eq!(found, ["inactive", "success", "0"], "{}", log(machine));
     let gone = machine.sh("tallyd list").expect_exit(1);
     assert!(gone.err.contains("systemctl start tallyd"), "{gone:?}");
+}
+
+/// What another agency does, on this machine: from its own commands to a cosignature under this journal's checkpoint.
+fn a_witness_is_set_up_as_the_readme_says(harness: &Harness, machine: &Machine) {
+    let witness = machine.sh(&tested("witness-install")).expect_exit(0).out.trim().parse::<WitnessKey>().unwrap();
+    let port = free_port();
+    fill_in_witness(harness, machine.root(), port);
+    let checkpoint = machine.sh("CREDENTIALS_DIRECTORY=/etc/tallyd/keys tallyd audit checkpoint").expect_exit(0).out;
+    let log = machine.sh("CREDENTIALS_DIRECTORY=/etc/tallyd/keys tallyd audit export /var/tmp/export >&2; cat /var/tmp/export/verifier-key");
+    let start = tested("witness-start");
+    let theirs = "exempel.se/tallyd+2f0a384e+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
+    assert_eq!(start.matches(theirs).count(), 1, "{start}");
+    machine.sh(&start.replace(theirs, log.expect_exit(0).out.trim())).expect_exit(0);
+    let security = "systemd-analyze security --no-pager --threshold=10 tallyd-witness.service";
+    machine.sh(security).expect_exit(0);
+    let submission = Submission { old: 0, proof: Vec::new(), note: checkpoint.clone() };
+    let reply = harness.client_of(port, None).post("/add-checkpoint", "text/plain", submission.to_body());
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(cosignatures(&checkpoint, &reply.text(), &witness).unwrap().len(), 1);
+    // What it cosigned is remembered over a kill, and nobody but itself may read it.
+    machine.sh("systemctl kill --signal=KILL tallyd-witness").expect_exit(0);
+    machine.until("witness that is back", || {
+        let restarts = machine.sh("systemctl show --property=NRestarts --value tallyd-witness").out;
+        restarts.trim() == "1" && machine.sh("systemctl is-active --quiet tallyd-witness").exit == 0
+    });
+    let log = machine.sh("journalctl --no-pager --output=cat --unit=tallyd-witness").expect_exit(0).out;
+    let size = checkpoint.lines().nth(1).unwrap();
+    assert!(
+        log.lines().any(|line| line.contains("cosigned so far") && line.contains(&format!("\"size\":{size},"))),
+        "{log}"
+    );
+    assert_ne!(as_user(machine, "tallyd", "cat /var/lib/tallyd-witness/cosigned.json").exit, 0);
+    machine.sh("systemctl stop tallyd-witness").expect_exit(0);
 }

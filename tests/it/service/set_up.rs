@@ -52,7 +52,14 @@ fn furnish(root: &Path) {
     let binary = sources.join("target/release/tallyd");
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
     fs::copy(built(), &binary).unwrap();
-    for file in ["tallyd.toml", "tallyd.service", "sysusers.d/tallyd.conf", "tmpfiles.d/tallyd.conf"] {
+    let witness = ["tallyd-witness.conf", "tallyd-witness.service"];
+    let both = [
+        "sysusers.d/tallyd.conf",
+        "tmpfiles.d/tallyd.conf",
+        "sysusers.d/tallyd-witness.conf",
+        "tmpfiles.d/tallyd-witness.conf",
+    ];
+    for file in ["tallyd.toml", "tallyd.service"].iter().chain(&witness).chain(&both) {
         let to = sources.join("deploy").join(file);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(repository.join("deploy").join(file), to).unwrap();
@@ -126,6 +133,18 @@ fn replaced(mut text: String, words: &[(String, String)]) -> String {
         text = text.replace(from, to);
     }
     text
+}
+
+/// What README.md leaves to a witness's operator: certificate and key, and where the machine is reached.
+pub(super) fn fill_in_witness(harness: &Harness, root: &Path, port: u16) {
+    let etc = root.join("etc/tallyd-witness");
+    for (from, to, mode) in [("tls/server.pem", "tls.crt", 0o644), ("keys/server", "tls.key", 0o600)] {
+        fs::copy(harness.path().join(from), etc.join(to)).unwrap();
+        fs::set_permissions(etc.join(to), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let file = etc.join("witness.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(file, replaced(text, &[("0.0.0.0:8445".to_owned(), format!("127.0.0.1:{port}"))])).unwrap();
 }
 
 /// The harness reads the machine's files with the same configuration, by where they are from outside.
