@@ -6,14 +6,12 @@ mod prove;
 mod show;
 pub(super) mod trust;
 pub(super) mod verify;
+mod wanted;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::output::{Exit, Failure, Output};
 use crate::config::Config;
-use crate::journal::line::line;
 use crate::store::archive::Archive;
 
 pub use verify::{Checked, verify_state};
@@ -29,7 +27,7 @@ pub enum Audit {
     Prove(prove::Args),
     /// Print the newest signed checkpoint, to be kept elsewhere.
     Checkpoint(checkpoint::Args),
-    /// Show entries.
+    /// Show the entries that match, as a timeline; with --follow also those to come.
     Show(show::Args),
 }
 
@@ -66,11 +64,4 @@ fn open(state: &Path) -> Result<Archive, Failure> {
         let hint = error.hint();
         Failure::new("open the journal in", state.display(), error).hint(hint).exit(Exit::Refused)
     })
-}
-
-/// Entries for people, one line each.
-pub(super) fn timeline(entries: &[Value], output: &mut Output) {
-    for entry in entries {
-        output.data(line(entry));
-    }
 }

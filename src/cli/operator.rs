@@ -8,7 +8,6 @@ use super::output::{Exit, Failure};
 use crate::config::Config;
 use crate::daemon::own_doors;
 use crate::http::client::{self, Answer, NoAnswer, Question};
-pub(super) use crate::journal::line::{instant, text};
 
 /// Where the daemon is heard unless something else is said.
 const DEFAULT_SOCKET: &str = "/run/tallyd/operator.sock";
@@ -138,4 +137,19 @@ pub(super) fn encoded(value: &str) -> String {
         }
     }
     out
+}
+
+/// A member of an answer as text for people; empty when it is not there.
+pub(super) fn text(value: &Value, path: &str) -> String {
+    match value.pointer(path) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Bool(flag)) => flag.to_string(),
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => String::new(),
+    }
+}
+
+/// An instant to the second, for tables: `2026-11-23 07:30:00`.
+pub(super) fn instant(text: &str) -> String {
+    text.get(..19).unwrap_or(text).replace('T', " ")
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::audit::timeline;
 use super::operator::{Daemon, encoded, instant, text};
 use super::output::{Exit, Failure, Output, Reader};
 use super::requests::waits;
 use crate::http::client::Question;
+use crate::journal::entry::Entry;
+use crate::journal::line::Timeline;
 
 /// Whom to show.
 #[derive(Debug, clap::Args)]
@@ -42,19 +43,20 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
     let rows: Vec<_> = versions.iter().map(version).collect();
     output.table(&headings, &rows, "No credential has been made yet.");
     output.data("");
-    timeline(&entries, output);
+    let mut timeline = Timeline::default();
+    entries.iter().for_each(|entry| output.data(timeline.next(entry)));
     Ok(Exit::Done)
 }
 
-fn entries(args: &Args, config: &Path, application: &str) -> Result<Vec<Value>, Failure> {
-    let mut entries: Vec<Value> = Vec::new();
+fn entries(args: &Args, config: &Path, application: &str) -> Result<Vec<Entry>, Failure> {
+    let mut entries: Vec<Entry> = Vec::new();
     loop {
-        let from = entries.last().and_then(|entry| entry.get("seq")).and_then(Value::as_u64).map_or(0, |seq| seq + 1);
+        let from = entries.last().map_or(0, |entry| entry.seq + 1);
         let target = format!("/v1/entries?application_id={}&from={from}&limit=500", encoded(application));
         let page = args.daemon.ask(config, "read the journal of", application, Question::get(target))?;
         let before = entries.len();
         for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let entry = serde_json::from_slice(line);
+            let entry = Entry::parse(line);
             entries.push(entry.map_err(|cause| Failure::new("read the journal of", application, cause))?);
         }
         if entries.len() - before < 500 {

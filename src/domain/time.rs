@@ -59,6 +59,14 @@ impl Timestamp {
         Duration::try_from(since).ok().map(|since| Self::EPOCH.after(since))
     }
 
+    /// Any spelling of RFC 3339, with any offset, to the millisecond. `None` for any other text, and before 1970.
+    pub fn of_rfc3339(text: &str) -> Option<Self> {
+        // The calendar reads more than that: a day and a time with a space between them, a zone by its name.
+        let is_of_it = |byte: &u8| byte.is_ascii_digit() || b"-:.+TZtz".contains(byte);
+        let instant: jiff::Timestamp = text.parse().ok().filter(|_| text.as_bytes().iter().all(is_of_it))?;
+        Self::from_millis(instant.as_millisecond())
+    }
+
     /// As RFC 3339 has it.
     fn text(&self) -> Ascii<24> {
         // The constructor keeps the value inside jiff's range, so the fallback is never written.
@@ -156,6 +164,17 @@ mod tests {
         assert_eq!(Timestamp::beginning_of_day("9999-12-31"), Some(Timestamp::LAST));
         for text in ["2027-02-30", "2027-1-1", "2027", "", "1969-12-31", "2027-12-31T00:00:00Z", "20271231"] {
             assert_eq!(Timestamp::beginning_of_day(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc_3339_is_read_with_any_offset_and_nothing_else_is() {
+        let instant: Timestamp = "2026-11-23T07:30:00.120Z".parse().unwrap();
+        for text in ["2026-11-23T07:30:00.12Z", "2026-11-23T08:30:00.120+01:00", "2026-11-23t07:30:00.1209z"] {
+            assert_eq!(Timestamp::of_rfc3339(text), Some(instant), "{text}");
+        }
+        for text in ["", "2026-11-23", "2026-11-23T07:30:00", "2026-11-23 07:30:00Z", "1969-12-31T00:00:00Z"] {
+            assert_eq!(Timestamp::of_rfc3339(text), None, "{text}");
         }
     }
 

@@ -1,77 +1,90 @@
-//! An entry as one line for people: when, what, about whom, by whom, and its plain details. It reads the entry's JSON, as
-//! the daemon's answers and the archive give it.
+//! The journal as people read it: a heading for each day, and for each entry a line with when, what, about whom, the
+//! sentence, and by whom. Times are UTC, as everywhere in tallyd: two people who read the same trail read the same.
 
-use serde_json::Value;
+use super::actor::Actor;
+use super::entry::Entry;
+use super::sentence::sentence;
+use super::subject::Subject;
+use crate::domain::organisation::Party;
+use crate::domain::request::Person;
 
-/// The line of one entry.
-pub fn line(entry: &Value) -> String {
-    let about = match text(entry, "/subject/of").as_str() {
-        "service" => String::new(),
-        "agreement" => text(entry, "/subject/agreement"),
-        "campaign" => text(entry, "/subject/campaign"),
-        "request" => {
-            let (application, request) = (text(entry, "/subject/application"), text(entry, "/subject/request"));
-            format!("{application} {request}").trim_start().to_owned()
-        }
-        "credential" => format!(
-            "{} v{} {}",
-            text(entry, "/subject/application"),
-            text(entry, "/subject/version"),
-            text(entry, "/subject/reference")
-        ),
-        _ => text(entry, "/subject/application"),
-    };
-    let who = match text(entry, "/actor/who").as_str() {
-        "sender" => format!("sender {}", text(entry, "/actor/name")),
-        "recipient" => {
-            let number = text(entry, "/actor/party/organisation");
-            if number.is_empty() { "recipient (sole trader)".to_owned() } else { format!("recipient {number}") }
-        }
-        of_the_machine @ ("operator" | "mail-system") => {
-            let account = text(entry, "/actor/account");
-            if account.is_empty() {
-                format!("{of_the_machine} uid {}", text(entry, "/actor/uid"))
-            } else {
-                format!("{of_the_machine} {account}")
-            }
-        }
-        other => other.to_owned(),
-    };
-    let details = details(entry.get("data").unwrap_or(&Value::Null));
-    let words = [
-        text(entry, "/seq"),
-        instant(&text(entry, "/time")),
-        format!("{:<22}", text(entry, "/kind")),
-        about,
-        format!("by {who}"),
-        details,
-    ];
-    words.iter().filter(|word| !word.is_empty()).map(String::as_str).collect::<Vec<_>>().join("  ")
+/// Entries, told one after the other.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// The day of the heading that was written last.
+    day: Option<String>,
 }
 
-/// The plain members of an entry's data; what is nested or long is left to `--json`.
-fn details(data: &Value) -> String {
-    let plain = |(name, value): (&String, &Value)| match value {
-        Value::String(text) if text.len() <= 80 => Some(format!("{name}={text}")),
-        Value::Number(number) => Some(format!("{name}={number}")),
-        // What a request asks for.
-        Value::Object(asked) => asked.get("do").and_then(Value::as_str).map(|command| format!("{name}={command}")),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) => None,
-    };
-    data.as_object().map(|members| members.iter().filter_map(plain).collect::<Vec<_>>().join(" ")).unwrap_or_default()
-}
-
-/// A member of a JSON object as text for people; empty when it is not there.
-pub fn text(value: &Value, path: &str) -> String {
-    match value.pointer(path) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(Value::Bool(flag)) => flag.to_string(),
-        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => String::new(),
+impl Timeline {
+    /// The line of the next entry; above it the heading, where another day begins.
+    pub fn next(&mut self, entry: &Entry) -> String {
+        let day = entry.time.date();
+        let line = line(entry);
+        if self.day.as_ref() == Some(&day) {
+            return line;
+        }
+        let apart = if self.day.is_some() { "\n" } else { "" };
+        let headed = format!("{apart}{day} (UTC)\n{line}");
+        self.day = Some(day);
+        headed
     }
 }
 
-/// An instant to the second, for tables: `2026-11-23 07:30:00`.
-pub fn instant(text: &str) -> String {
-    text.get(..19).unwrap_or(text).replace('T', " ")
+fn line(entry: &Entry) -> String {
+    let time = entry.time.to_string();
+    let time = time.get(11..19).unwrap_or(&time);
+    let (kind, about) = (entry.fact.kind(), about(&entry.subject));
+    let apart = if about.is_empty() { "" } else { ": " };
+    format!("{time} {:>6}  {kind:<22}  {about}{apart}{} (by {})", entry.seq, sentence(&entry.fact), who(&entry.actor))
+}
+
+fn about(subject: &Subject) -> String {
+    match subject {
+        Subject::Service {} => String::new(),
+        Subject::Agreement { agreement, .. } => agreement.to_string(),
+        Subject::Campaign { campaign } => campaign.to_string(),
+        Subject::Request { request, application: Some(application) } => format!("{application} {request}"),
+        Subject::Request { request, application: None } => request.to_string(),
+        Subject::Application { application } | Subject::Issuance { application, .. } => application.to_string(),
+        Subject::Credential { application, version, reference, .. } => format!("{application} v{version} {reference}"),
+    }
+}
+
+fn who(actor: &Actor) -> String {
+    match actor {
+        Actor::Daemon => "daemon".to_owned(),
+        Actor::Sender { name, .. } => format!("sender {name}"),
+        Actor::Recipient { party: Party::Organisation(number), .. } => format!("recipient {number}"),
+        Actor::Recipient { party: Party::Person(_), .. } => "recipient, a sole trader".to_owned(),
+        Actor::MailSystem { uid, account } => format!("mail-system {}", Person { uid: *uid, account: account.clone() }),
+        Actor::Operator { uid, account } => format!("operator {}", Person { uid: *uid, account: account.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::sample::History;
+
+    #[test]
+    fn each_day_has_one_heading_and_each_entry_one_line() {
+        let mut entries = History::of_length(5, 100).entries;
+        for entry in &mut entries {
+            entry.time = entry.time.after(Duration::from_secs(entry.seq * 3_600));
+        }
+        let mut timeline = Timeline::default();
+        let text: String = entries.iter().map(|entry| timeline.next(entry) + "\n").collect();
+        let mut days: Vec<String> = entries.iter().map(|entry| format!("{} (UTC)", entry.time.date())).collect();
+        days.dedup();
+        let (headings, lines): (Vec<&str>, Vec<&str>) =
+            text.lines().filter(|line| !line.is_empty()).partition(|line| line.ends_with("(UTC)"));
+        assert_eq!(headings, days);
+        assert!(days.len() > 1, "the sample lies within one day");
+        assert_eq!(lines.len(), entries.len());
+        for (line, entry) in lines.iter().zip(&entries) {
+            assert!(line[8..].starts_with(&format!(" {:>6}  {}", entry.seq, entry.fact.kind())), "{line}");
+        }
+    }
 }

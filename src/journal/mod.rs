@@ -15,6 +15,7 @@ pub mod key;
 pub mod line;
 pub mod proof;
 mod request_id;
+mod sentence;
 pub mod stream;
 pub mod subject;
 pub mod tiles;

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::io;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::domain::name::may_be_shown;
 
@@ -29,9 +33,34 @@ fn escape(text: &str, stays: impl Fn(char) -> bool) -> String {
     shown
 }
 
+/// Waits for so long, or until whoever reads standard output has gone, such as the `head` of a pipe. Whether that is so.
+pub fn reader_leaves_within(time: Duration) -> bool {
+    leaves_within(&io::stdout(), time)
+}
+
+fn leaves_within(output: &impl std::os::fd::AsFd, time: Duration) -> bool {
+    // Nothing is asked for: that the other end is gone is told all the same.
+    let mut asked = [PollFd::new(output, PollFlags::empty())];
+    let time = Timespec::try_from(time).ok();
+    // A signal ends the waiting early, which is as good as its end.
+    poll(&mut asked, time.as_ref()).is_ok_and(|told| told > 0)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    #[test]
+    fn a_reader_that_leaves_is_noticed_and_one_that_stays_is_waited_for() {
+        let (reader, writer) = io::pipe().unwrap();
+        let began = Instant::now();
+        assert!(!leaves_within(&writer, Duration::from_millis(20)));
+        assert!(began.elapsed() >= Duration::from_millis(20));
+        drop(reader);
+        assert!(leaves_within(&writer, Duration::from_secs(60)));
+    }
 
     #[test]
     fn what_is_only_read_stays() {

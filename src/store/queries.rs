@@ -22,6 +22,7 @@ use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::request::{Request, RequestId};
 use crate::domain::time::Timestamp;
+use crate::journal::entry::Entry;
 
 /// What can be asked of the tables, by any backend, on a reading connection of its own.
 pub trait Queries: Tables {
@@ -141,6 +142,37 @@ pub trait Queries: Tables {
 
     /// The newest signed checkpoint (C2SP note text).
     fn checkpoint(&mut self) -> Result<String, ReadError>;
+}
+
+/// A client by its application, by a case that was granted to it later, or by one of its public ids.
+pub fn application_named(queries: &mut dyn Queries, name: &str) -> Result<Option<ApplicationId>, ReadError> {
+    if let Ok(client_id) = name.parse::<ClientId>()
+        && let Some(application) = queries.application_of(&client_id)?
+    {
+        return Ok(Some(application));
+    }
+    let Ok(application) = name.parse::<ApplicationId>() else { return Ok(None) };
+    Ok(queries.client(&application)?.map(|view| view.client.application))
+}
+
+/// The number of the first entry of which something is so that is so of every later one, such as that it is not older than
+/// an instant; of the end, where it is so of none. A few entries are read, not all.
+pub fn first_entry(queries: &mut dyn Queries, is_so: impl Fn(&Entry) -> bool) -> Result<u64, ReadError> {
+    let mut reached = |place: u64| -> Result<bool, ReadError> {
+        let found = queries.entries(place, 1)?;
+        let Some(bytes) = found.first() else { return Ok(true) };
+        let damaged = |error| ReadError::Damaged { table: "entry", what: format!("{place} is {error}") };
+        Entry::parse(bytes).map(|entry| is_so(&entry)).map_err(damaged)
+    };
+    let (mut before, mut at) = (0, 1);
+    while !reached(at)? {
+        (before, at) = (at + 1, at * 2);
+    }
+    while before < at {
+        let middle = before.midpoint(at);
+        if reached(middle)? { at = middle } else { before = middle + 1 }
+    }
+    Ok(at)
 }
 
 /// The tables could not be read.

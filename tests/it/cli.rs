@@ -97,10 +97,11 @@ fn show_tells_one_client_and_its_timeline() {
      VERSION  REFERENCE  STATE   GENERATED            PICK UP UNTIL        FETCHED
      1        REFERENCE  mailed  YYYY-MM-DD HH:MM:SS  YYYY-MM-DD HH:MM:SS  0
 
-    3  YYYY-MM-DD HH:MM:SS  approval.accepted       A-2026-1  by sender case-system  body=DIGEST environment=test software=Handläggaren
-    4  YYYY-MM-DD HH:MM:SS  issuance.opened         A-2026-1  by sender case-system  replaces=first
-    5  YYYY-MM-DD HH:MM:SS  credential.generated    A-2026-1 v1 REFERENCE  by daemon  epoch=1 message_id=UUID window_ends=YYYY-MM-DDTHH:MM:SS.sssZ
-    6  YYYY-MM-DD HH:MM:SS  mail.accepted           A-2026-1 v1 REFERENCE  by daemon
+    YYYY-MM-DD (UTC)
+    HH:MM:SS      3  approval.accepted       A-2026-1: approved for test: Handläggaren of 5590000005 may call population-register (by sender case-system)
+    HH:MM:SS      4  issuance.opened         A-2026-1: an order was opened; the keys are the first (by sender case-system)
+    HH:MM:SS      5  credential.generated    A-2026-1 v1 REFERENCE: secrets were made and split (apigw, oauth2); pickup is open until YYYY-MM-DD HH:MM UTC (by daemon)
+    HH:MM:SS      6  mail.accepted           A-2026-1 v1 REFERENCE: the relay took the mail with part 1 (by daemon)
     exit 0
     ");
     let shown: Value = serde_json::from_str(&harness.run(&["show", "--json", "A-2026-1"]).out).unwrap();
@@ -232,8 +233,12 @@ fn reissue_all_shows_what_it_would_do_does_it_and_lists_what_is_unfinished() {
     exit 1
     ");
     let opened = told(&harness, &["audit", "show", "--kind", "campaign.opened"]);
-    assert_eq!(opened.matches("campaign.opened         UUID  by operator ").count(), 2, "{opened}");
-    assert!(opened.contains("  case=C-1 matched=2 reason=Yearly\n"), "{opened}");
+    assert_eq!(
+        opened.matches("campaign.opened         UUID: new keys were ordered for 2 clients").count(),
+        2,
+        "{opened}"
+    );
+    assert!(opened.contains(", case C-1: Yearly (by operator "), "{opened}");
     insta::assert_snapshot!(told(&harness, &["reissue", "--all", "--reason", "r", "--ends-before", "March", "--yes"]), @r"
     ! error: invalid value 'March' for '--ends-before <DATE>': a date such as YYYY-MM-DD
     !
@@ -350,8 +355,10 @@ fn audit_verify_and_show_read_the_files() {
     exit 0
     "#);
     insta::assert_snapshot!(told(&harness, &["audit", "show", "--application", "A-2026-1", "--from", "5"]), @r"
-    5  YYYY-MM-DD HH:MM:SS  credential.generated    A-2026-1 v1 REFERENCE  by daemon  epoch=1 message_id=UUID window_ends=YYYY-MM-DDTHH:MM:SS.sssZ
-    6  YYYY-MM-DD HH:MM:SS  mail.accepted           A-2026-1 v1 REFERENCE  by daemon
+    YYYY-MM-DD (UTC)
+    HH:MM:SS      5  credential.generated    A-2026-1 v1 REFERENCE: secrets were made and split (apigw, oauth2); pickup is open until YYYY-MM-DD HH:MM UTC (by daemon)
+    HH:MM:SS      6  mail.accepted           A-2026-1 v1 REFERENCE: the relay took the mail with part 1 (by daemon)
+    ! As it is stored: tallyd audit verify says whether it is what was signed.
     exit 0
     ");
     let entries = harness.run(&["audit", "show", "--json"]).expect_exit(0).out;
@@ -472,6 +479,11 @@ fn a_wrong_command_line_ends_with_2_and_help_with_0() {
         &["revoke", "a"],
         &["audit"],
         &["audit", "show", "--from", "-1"],
+        &["audit", "show", "--kind", "credential"],
+        &["audit", "show", "--since", "yesterday"],
+        &["audit", "show", "--organisation", "5590000006"],
+        &["audit", "show", "--actor", "clerk:anna"],
+        &["audit", "show", "--client", "a", "--application", "a"],
         &["serve", "--verbose"],
     ] {
         let ran = harness.run(wrong).expect_exit(2);

@@ -5,6 +5,7 @@
 mod agreements;
 mod anchors;
 mod architecture;
+mod audit_show;
 mod backup;
 mod bad_input;
 mod campaign;

@@ -7,7 +7,7 @@ use super::Source;
 use crate::config::Config;
 use crate::daemon::keys::Keys;
 use crate::domain::pseudonym::Pseudonyms;
-use crate::journal::key::VerifyingKey;
+use crate::journal::key::{SigningKey, VerifyingKey};
 
 /// With which key, of which journal.
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,20 @@ impl Trust {
     }
 
     pub(in crate::cli) fn read(&self, config: &Path) -> Result<Trusted, Failure> {
-        let (key, pseudonyms) = match &self.key {
-            Some(text) => (public_key(text)?, None),
-            None => own_keys(config)?,
-        };
+        let (key, pseudonyms) = self.keys(config)?;
         Ok(Trusted { state: self.source.directory(config)?, key, pseudonyms })
+    }
+
+    /// The key alone, for what lies elsewhere.
+    pub(super) fn key(&self, config: &Path) -> Result<VerifyingKey, Failure> {
+        Ok(self.keys(config)?.0)
+    }
+
+    fn keys(&self, config: &Path) -> Result<(VerifyingKey, Option<Pseudonyms>), Failure> {
+        match &self.key {
+            Some(text) => Ok((public_key(text)?, None)),
+            None => own_keys(config),
+        }
     }
 }
 
@@ -53,10 +62,19 @@ fn public_key(text: &str) -> Result<VerifyingKey, Failure> {
 }
 
 /// An auditor has the public key alone; only who may read the signing key need not give it.
-fn own_keys(config: &Path) -> Result<(VerifyingKey, Option<Pseudonyms>), Failure> {
-    let keys = Keys::load(&Config::load(config)?).map_err(|refused| {
-        let hint = format!("give the journal's public key with --key, as tallyd init printed it; or {}", refused.hint);
-        Failure::from(refused).hint(hint).exit(Exit::CannotVerify)
-    })?;
+pub(super) fn own_keys(config: &Path) -> Result<(VerifyingKey, Option<Pseudonyms>), Failure> {
+    let keys = loaded(config, "give the journal's public key with --key, as tallyd init printed it; or ")?;
     Ok((keys.journal.verifying_key(), Some(keys.pseudonyms)))
+}
+
+/// To sign with what was verified with it.
+pub(super) fn closing_key(config: &Path) -> Result<SigningKey, Failure> {
+    Ok(loaded(config, "a part of the journal is closed by whoever has its signing key: ")?.journal)
+}
+
+fn loaded(config: &Path, otherwise: &str) -> Result<Keys, Failure> {
+    Keys::load(&Config::load(config)?).map_err(|refused| {
+        let hint = format!("{otherwise}{}", refused.hint);
+        Failure::from(refused).hint(hint).exit(Exit::CannotVerify)
+    })
 }

@@ -7,7 +7,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use http::StatusCode;
 use zeroize::Zeroizing;
 
-use super::super::audit::{timeline, verify_state};
+use super::super::audit::verify_state;
 use super::super::combine::{Bundle, Pasted, mail_shares};
 use super::super::output::{Failure, Output};
 use super::super::pickup::{Address, Collected, Delivery, Door, DoorError, put_together};
@@ -20,7 +20,9 @@ use crate::config::Config;
 use crate::daemon::init::init;
 use crate::domain::reference::Reference;
 use crate::domain::share::Side;
+use crate::journal::entry::Entry;
 use crate::journal::key::VerifyingKey;
+use crate::journal::line::Timeline;
 use crate::store::archive::Archive;
 
 /// How long a mail may take from the approval on.
@@ -251,8 +253,10 @@ fn audit(stage: &Stage, key: VerifyingKey, teller: &mut Teller<'_>) -> Result<()
     let verified = verify_state(&stage.state(), key, None, teller.output)?.map_err(|found| failed(&found))?;
     let mut archive = Archive::open(&stage.state()).map_err(|cause| failed(&cause))?;
     let entries = archive.ask(|queries| queries.entries(0, 1000)).map_err(|cause| failed(&cause))?;
-    let entries: Vec<_> = entries.iter().map(|bytes| serde_json::from_slice(bytes).unwrap_or_default()).collect();
-    timeline(&entries, teller.output);
+    let mut timeline = Timeline::default();
+    for bytes in &entries {
+        teller.output.data(timeline.next(&Entry::parse(bytes).map_err(|cause| failed(&cause))?));
+    }
     teller.say(format_args!("The daemon is stopped. {} entries, root {}: verified.", verified.size, verified.root));
     Ok(())
 }

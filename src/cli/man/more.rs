@@ -153,8 +153,48 @@ a journal that outsiders can verify, committed before the step has its effect.",
             ..NOTHING
         },
     ),
-    ("tallyd-audit-show", More { exits: VERIFYING, files: &[CONFIGURATION, STATE], ..NOTHING }),
-    ("tallyd-audit-export", More { exits: VERIFYING, files: &[CONFIGURATION, STATE], ..NOTHING }),
+    (
+        "tallyd-audit-show",
+        More {
+            description: "\
+Entry by entry: when (UTC), its number and kind, about whom, what happened, and by whom. With --json the entries as they are \
+stored, one a line.",
+            exits: &[Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::NotVerified],
+            files: &[CONFIGURATION, STATE],
+            security: &[
+                "What is shown is what is stored. Whether that is what was signed is what tallyd audit verify says.",
+            ],
+            examples: &[
+                (
+                    "What became of an organisation's keys in November:",
+                    "tallyd audit show --organisation 559000-0005 --kind credential. --since 2026-11-01 --until 2026-11-30",
+                ),
+                ("What somebody did in the last two days:", "tallyd audit show --actor operator:anna --since 2d"),
+                (
+                    "Attempts to get at somebody else's keys, as they happen:",
+                    "tallyd audit show --follow --kind pickup.refused",
+                ),
+            ],
+            see: &["tallyd-audit-verify", "tallyd-show"],
+        },
+    ),
+    (
+        "tallyd-audit-export",
+        More {
+            exits: VERIFYING,
+            files: &[CONFIGURATION, STATE],
+            security: &[
+                "What was written is read again and verified as it lies there before the command says that it is done. A closed \
+                 part (--before) ends with a checkpoint of exactly its size, which takes the journal's signing key.",
+            ],
+            examples: &[(
+                "The years before this one, for the archive:",
+                "tallyd audit export /srv/archive --before 2027-01-01",
+            )],
+            see: &["tallyd-audit-verify"],
+            ..NOTHING
+        },
+    ),
     ("tallyd-audit-prove", More { exits: VERIFYING, files: &[CONFIGURATION, STATE], ..NOTHING }),
     ("tallyd-audit-checkpoint", More { exits: VERIFYING, files: &[CONFIGURATION, STATE], ..NOTHING }),
 ];

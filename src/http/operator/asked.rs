@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::domain::ids::{ApplicationId, ClientId, EventPart, PeerName};
+use crate::domain::ids::{ApplicationId, EventPart, PeerName};
 use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
 use crate::domain::policy::Policy;
@@ -16,7 +16,7 @@ use crate::http::request::Authorised;
 use crate::http::service::{Service, unreadable};
 use crate::issuance::order::{Order, OrderRefusal};
 use crate::journal::actor::Actor;
-use crate::store::queries::ReadError;
+use crate::store::queries::application_named;
 
 /// An order as it was asked for; its client is still to be found.
 pub(super) struct Asked<T> {
@@ -102,19 +102,7 @@ pub(super) fn account(user: Option<&str>) -> Option<PeerName> {
 
 /// A client by its application or by one of its public ids.
 pub(super) async fn resolve(service: &Service, name: String) -> Result<ApplicationId, Problem> {
-    let found = service
-        .desk
-        .read(move |queries| -> Result<Option<ApplicationId>, ReadError> {
-            if let Ok(client_id) = name.parse::<ClientId>()
-                && let Some(application) = queries.application_of(&client_id)?
-            {
-                return Ok(Some(application));
-            }
-            let Ok(application) = name.parse::<ApplicationId>() else { return Ok(None) };
-            Ok(queries.client(&application)?.map(|view| view.client.application))
-        })
-        .await
-        .map_err(unreadable)?;
+    let found = service.desk.read(move |queries| application_named(queries, &name)).await.map_err(unreadable)?;
     found.ok_or_else(unknown_client)
 }
 

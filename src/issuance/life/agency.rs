@@ -44,8 +44,9 @@ use crate::issuance::request_time::SettleReport;
 use crate::issuance::request_word::{Approved, WordRefusal};
 use crate::issuance::settle::{Outcome, Settle};
 use crate::journal::actor::Actor;
+use crate::journal::entry::Entry;
 use crate::journal::fact::{Epoch, EventIdentity, Fact, JournalOpened};
-use crate::journal::line::line;
+use crate::journal::line::Timeline;
 use crate::journal::sample::{ORIGIN, signing_key};
 use crate::journal::verify::Verifier;
 use crate::platform::clock::{Clock, ManualClock};
@@ -396,8 +397,8 @@ impl Agency {
     pub(super) fn timeline(&self) -> String {
         let application: ApplicationId = "A-1".parse().unwrap();
         let entries = self.desk().store.read_blocking(move |q| q.entries_of(&application, 0, u32::MAX)).unwrap();
-        let lines = entries.iter().map(|bytes| line(&serde_json::from_slice(bytes).unwrap()) + "\n");
-        lines.collect()
+        let mut timeline = Timeline::default();
+        entries.iter().map(|bytes| timeline.next(&Entry::parse(bytes).unwrap()) + "\n").collect()
     }
 }
 

@@ -37,6 +37,7 @@ fn stand_in(word: &str, is_process: bool) -> String {
     let shape: String = word.chars().map(shape_of).collect();
     match shape.as_str() {
         "0000-00-00" => "YYYY-MM-DD".to_owned(),
+        "00:00" => "HH:MM".to_owned(),
         "00:00:00" => "HH:MM:SS".to_owned(),
         "0000-00-00A00:00:00.000A" => "YYYY-MM-DDTHH:MM:SS.sssZ".to_owned(),
         _ if is_process => "PID".to_owned(),

@@ -83,7 +83,10 @@ fn a_mail_that_postfix_returns_withdraws_its_delivery_and_the_operators_are_told
     let listed = harness.run(&["list"]).expect_exit(0).out;
     assert!(listed.contains("failed (bounced)"), "{listed}");
     let shown = harness.run(&["show", approval.application()]).expect_exit(0).out;
-    assert!(shown.contains("by mail-system nobody  status=5.1.1") && shown.contains("abandoned (bounced)"), "{shown}");
+    assert!(
+        shown.contains("came back (5.1.1) (by mail-system nobody)") && shown.contains("abandoned (bounced)"),
+        "{shown}"
+    );
     let collected = harness.recipient(Environment::Test).collect(reference);
     assert_eq!((collected.status, collected.code().as_str()), (410, "bounced"));
 
