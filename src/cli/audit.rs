@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod export;
+mod exported;
 mod prove;
 mod show;
 pub(super) mod trust;

@@ -104,12 +104,8 @@ fn an_export_goes_on_where_the_last_one_ended_and_the_independent_verifier_accep
     assert_eq!(fs::read_dir(growing.join("checkpoints")).unwrap().count(), 2);
 }
 
-#[test]
-fn the_independent_verifier_refuses_every_export_that_was_tampered_with() {
-    let (harness, key) = journal();
-    let good = outside(&harness, "good");
-    export(&harness, &good).expect_exit(0);
-    let good = files(&good);
+/// Exports that are not what was exported, each with what was done to it.
+fn tampered(good: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<(&'static str, BTreeMap<PathBuf, Vec<u8>>)> {
     let lines = good[Path::new("entries.jsonl")].clone();
     let with = |path: &str, bytes: Vec<u8>| {
         let mut changed = good.clone();
@@ -152,12 +148,22 @@ fn the_independent_verifier_refuses_every_export_that_was_tampered_with() {
         let other = SigningKey::from_seed(origin.parse().unwrap(), &[7; 32]).unwrap();
         tampered.push(("signed anew", with("checkpoint", Checkpoint::sign(&tree, &other).into_bytes())));
     }
-    for (number, (what, files)) in tampered.iter().enumerate() {
+    tampered
+}
+
+#[test]
+fn the_independent_verifier_refuses_every_export_that_was_tampered_with() {
+    let (harness, key) = journal();
+    let good = outside(&harness, "good");
+    export(&harness, &good).expect_exit(0);
+    for (number, (what, files)) in tampered(&files(&good)).iter().enumerate() {
         let directory = outside(&harness, &format!("tampered-{number}"));
         write(&directory, files);
         let (code, said) = verify(&key, &directory);
         assert!([4, 5].contains(&code), "{what} {number}: {code} {said}");
         assert!(said.starts_with("not verified: ") || said.starts_with("cannot verify: "), "{what}: {said}");
+        let ours = harness.run(&["audit", "verify", "--key", &key, "--export", &directory.display().to_string()]);
+        assert!([4, 5].contains(&ours.exit), "{what} {number}: {ours:?}");
     }
     let (code, said) = verify("exempel.se/tallyd+00000000+AAAA", &outside(&harness, "good"));
     assert_eq!(code, 5, "{said}");
@@ -173,40 +179,64 @@ impl TileReader for Exported {
 
     fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, tlog::Error> {
         // It names the height in the path, as the Go checksum database does; C2SP tlog-tiles leaves it out.
-        let read = |tile: &Tile| fs::read(self.0.join(tile.path().replacen("tile/8/", "tile/", 1))).unwrap();
-        Ok(tiles.iter().map(read).collect())
+        let read = |tile: &Tile| {
+            fs::read(self.0.join(tile.path().replacen("tile/8/", "tile/", 1)))
+                .map_err(|_| tlog::Error::InvalidInput(tile.path()))
+        };
+        tiles.iter().map(read).collect()
     }
 
     fn save_tiles(&self, _: &[Tile], _: &[Vec<u8>]) {}
 }
 
+/// What public implementations that we do not use ourselves say of an export: `signed_note` of the checkpoint's signature,
+/// `tlog_tiles` of its text, of the tiles under its root, and of every line as the record with its number.
+fn as_others_read_it(directory: &Path, key: &str) -> Result<u64, String> {
+    let told = |error: &dyn std::fmt::Debug| format!("{error:?}");
+    let note = fs::read(directory.join("checkpoint")).map_err(|error| told(&error))?;
+    let note = Note::from_bytes(&note).map_err(|error| told(&error))?;
+    let theirs = StandardVerifier::new(key).map_err(|error| told(&error))?;
+    note.verify(&VerifierList::new(vec![Box::new(theirs)])).map_err(|error| told(&error))?;
+    let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text()).map_err(|error| told(&error))?;
+    let (size, root) = (checkpoint.size(), *checkpoint.hash());
+    let lines = fs::read(directory.join("entries.jsonl")).map_err(|error| told(&error))?;
+    let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
+    if lines.len() as u64 != size {
+        return Err(format!("{} lines for {size} records", lines.len()));
+    }
+    let exported = Exported(directory.to_owned());
+    let tiles = TileHashReader::new(size, root, &exported);
+    for (number, line) in (0..).zip(lines) {
+        let record = line.strip_suffix(b"\n").ok_or("a line without its end")?;
+        let proof = tlog::prove_record(size, number, &tiles).map_err(|error| told(&error))?;
+        tlog::check_record(&proof, size, root, number, tlog::record_hash(record)).map_err(|error| told(&error))?;
+    }
+    Ok(size)
+}
+
 #[test]
-fn public_implementations_of_notes_and_tiles_read_the_export_and_refuse_a_changed_tile() {
+fn public_implementations_of_notes_and_tiles_accept_the_export_and_refuse_every_tampered_one() {
     let (harness, key) = journal();
     let directory = outside(&harness, "export");
     export(&harness, &directory).expect_exit(0);
-    let note = Note::from_bytes(&fs::read(directory.join("checkpoint")).unwrap()).unwrap();
-    let theirs = StandardVerifier::new(&key).unwrap();
-    let (known, _) = note.verify(&VerifierList::new(vec![Box::new(theirs)])).unwrap();
-    assert_eq!(known.len(), 1);
-    let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text()).unwrap();
-    let (size, root) = (checkpoint.size(), *checkpoint.hash());
+    let size = as_others_read_it(&directory, &key).unwrap();
     assert!(size > 256, "{size} entries fill no tile");
-    let lines = fs::read_to_string(directory.join("entries.jsonl")).unwrap();
-    let check = || {
-        let exported = Exported(directory.clone());
-        let tiles = TileHashReader::new(size, root, &exported);
-        lines.lines().zip(0..).step_by(50).try_for_each(|(line, number)| {
-            let proof = tlog::prove_record(size, number, &tiles)?;
-            tlog::check_record(&proof, size, root, number, tlog::record_hash(line.as_bytes()))
-        })
-    };
-    check().unwrap();
-    let tile = directory.join("tile/0/000");
-    let mut bytes = fs::read(&tile).unwrap();
-    bytes[100] ^= 1;
-    fs::write(tile, bytes).unwrap();
-    assert!(check().is_err());
+    let good = files(&directory);
+    // The bundles of entries are no part of what they read, nor are older checkpoints.
+    let is_read = |path: &Path| !path.starts_with("tile/entries") && !path.starts_with("checkpoints");
+    let mut refused = 0;
+    for (number, (what, files)) in tampered(&good).iter().enumerate() {
+        let changed = good.keys().find(|path| files.get(*path) != good.get(*path)).unwrap();
+        if !is_read(changed) {
+            continue;
+        }
+        let directory = outside(&harness, &format!("tampered-{number}"));
+        write(&directory, files);
+        let said = as_others_read_it(&directory, &key);
+        assert!(said.is_err(), "{what} ({}) is accepted", changed.display());
+        refused += 1;
+    }
+    assert!(refused > 25, "{refused}");
 }
 
 #[test]
@@ -255,6 +285,54 @@ fn a_proof_stands_alone_and_convinces_the_independent_verifier() {
     let other = SigningKey::from_seed("exempel.se/tallyd".parse().unwrap(), &[7; 32]).unwrap();
     fs::write(&older, Checkpoint::sign(&Frontier::new(), &other)).unwrap();
     harness.run(&since).expect_exit(5);
+}
+
+#[test]
+fn a_closed_part_is_exported_for_the_archive_and_goes_on_with_the_next() {
+    let mut harness = Harness::prepare(|_| {});
+    let key = harness.run(&["init"]).expect_exit(0).out.trim().to_owned();
+    harness.serve();
+    harness.approve(&Approval::new());
+    let whole = harness.journal_size();
+    // Two days later there is more; what is archived is what was committed before the day between.
+    harness.serve_later("+48h");
+    harness.approve(&Approval::new());
+    harness.stop();
+    let entries = harness.run(&["audit", "show", "--json"]).expect_exit(0).out;
+    let day_of = |line: &str| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["time"].as_str().unwrap()[..10].to_owned()
+    };
+    let between = entries.lines().map(day_of).max().unwrap();
+    let older = entries.lines().take_while(|line| day_of(line) < between).count();
+    assert!(older >= whole && older < entries.lines().count(), "{older} of {entries}");
+    let directory = outside(&harness, "archive");
+    let path = directory.display().to_string();
+    let closed = harness.run(&["audit", "export", &path, "--before", &between]).expect_exit(0).out;
+    assert!(
+        closed.starts_with(&format!("exported: {older} entries of exempel.se/tallyd, {older} of them new")),
+        "{closed}"
+    );
+    let exported = fs::read_to_string(directory.join("entries.jsonl")).unwrap();
+    assert_eq!(exported.lines().collect::<Vec<_>>(), entries.lines().take(older).collect::<Vec<_>>());
+    // Everybody who reads exports reads this one; none needs the database.
+    let (code, said) = verify(&key, &directory);
+    assert!(code == 0 && said.starts_with(&format!("verified: {older} entries")), "{said}");
+    assert_eq!(as_others_read_it(&directory, &key).unwrap(), older as u64);
+    let ours = harness.run(&["audit", "verify", "--key", &key, "--export", &path]).expect_exit(0).out;
+    assert!(ours.starts_with(&format!("verified: {older} entries of exempel.se/tallyd, root ")), "{ours}");
+    // The journal itself holds what the part is closed with, which is kept as a checkpoint when the next part follows.
+    let note = directory.join(format!("checkpoints/{older}"));
+    harness.run(&["audit", "prove", "--since", &note.display().to_string()]).expect_exit(0);
+    let before = fs::read(&note).unwrap();
+    harness.run(&["audit", "export", &path, "--before", "2026-01-01"]).expect_exit(1);
+    harness.run(&["audit", "export", &path]).expect_exit(0);
+    assert_eq!(fs::read(&note).unwrap(), before);
+    let (code, said) = verify(&key, &directory);
+    assert!(code == 0 && said.starts_with(&format!("verified: {} entries", entries.lines().count())), "{said}");
+    // An auditor has no key to close anything with.
+    let refused =
+        harness.run(&["audit", "export", &path, "--before", &between, "--config", "/nonexistent", "--key", &key]);
+    assert_ne!(refused.exit, 0);
 }
 
 #[test]

@@ -2,7 +2,11 @@
 //!
 //! In the directory: `entries.jsonl`, one canonical entry a line; `tile/…`, the same as C2SP `tlog-tiles`; `checkpoint`, the
 //! newest one, and `checkpoints/SIZE` all that were exported; `verifier-key`. The checkpoint is written last, so an
-//! export that was interrupted is an older one with something behind its end, which the next one puts right.
+//! export that was interrupted is an older one with something behind its end, which the next one puts right. When all of
+//! it is on the disk it is read again and verified as it lies there.
+//!
+//! With `--before` it ends before a day: a closed part of the journal for the archive, under a checkpoint of exactly its
+//! size, which this journal passed through. An export never ends before an earlier one of its directory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -10,14 +14,17 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::super::output::{Exit, Failure, Output, Reader};
-use super::trust::{Trust, Trusted};
+use super::exported;
+use super::trust::{Trust, Trusted, closing_key};
 use super::verify::{failure, in_verified};
 use crate::anchor::hold::witnessed;
+use crate::domain::time::Timestamp;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::key::VerifyingKey;
+use crate::journal::key::{SigningKey, VerifyingKey};
 use crate::journal::tiles::{Tile, Tiles};
+use crate::journal::tree::{Frontier, LeafHash};
 use crate::journal::verify::Fault;
-use crate::store::queries::{Queries, ReadError};
+use crate::store::queries::{Queries, ReadError, first_entry};
 use crate::store::verification::Finding;
 
 /// Where to.
@@ -27,8 +34,16 @@ pub struct Args {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
+    /// Only what was committed before this day (UTC), such as 2027-01-01, closed with a checkpoint of its own: for the archive.
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    before: Option<Timestamp>,
+
     #[command(flatten)]
     trust: Trust,
+}
+
+fn day(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::beginning_of_day(text).ok_or("a date such as 2027-01-01")
 }
 
 /// Verifies, then writes what is new.
@@ -46,17 +61,32 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     let before = earlier.map(|note| Checkpoint::verify(&note, &key)).transpose();
     let before = before.map_err(|cause| failure(&state, &Finding::Journal(Fault::CannotVerify(cause))))?;
     let before = before.map_or(0, |checkpoint| checkpoint.size);
+    let closing = args.before.map(|day| closing_key(config).map(|key| (day, key))).transpose()?;
     let target = Target { directory: &args.directory, key: &key, before };
     let written = in_verified(&state, key.clone(), &notes, pseudonyms.as_ref(), output, |queries, verified| {
-        let note = queries.checkpoint()?;
-        target.write(queries, &note, &verified.checkpoint)
+        let end = match &closing {
+            Some((day, key)) => End::before(*day, key, queries)?,
+            None => End { size: verified.checkpoint.size, note: queries.checkpoint()? },
+        };
+        if end.size < before || end.size == 0 {
+            return Ok(Err(io::Error::other(format!(
+                "an earlier export has {before} entries, and {} are older",
+                end.size
+            ))));
+        }
+        target.write(queries, &end)
     })?;
     let size = written.map_err(|found| failure(&state, &found))?.map_err(failed)?;
     if let Some(note) = witnessed {
-        // The journal has passed through it, so it is a checkpoint of what was exported.
+        // The journal has passed through it, so it is a checkpoint of what was exported, unless that ended before it.
         let cosigned = Checkpoint::verify(&note, &key).map(|checkpoint| checkpoint.size).unwrap_or(size);
-        put(&args.directory.join("checkpoints").join(cosigned.to_string()), note.as_bytes()).map_err(failed)?;
+        if cosigned <= size {
+            put(&args.directory.join("checkpoints").join(cosigned.to_string()), note.as_bytes()).map_err(failed)?;
+        }
     }
+    settle(&args.directory).map_err(failed)?;
+    let lies_there = exported::verify(&args.directory, &key);
+    lies_there.map_err(|flaw| failed(io::Error::other(format!("as it lies there, {flaw}"))).exit(Exit::NotVerified))?;
     match output.reader() {
         Reader::People => output.data(format_args!(
             "exported: {size} entries of {}, {} of them new, to {}",
@@ -94,13 +124,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn write(
-        &self,
-        queries: &mut dyn Queries,
-        note: &str,
-        verified: &Checkpoint,
-    ) -> Result<io::Result<u64>, ReadError> {
-        let size = verified.size;
+    fn write(&self, queries: &mut dyn Queries, end: &End) -> Result<io::Result<u64>, ReadError> {
         let mut entries = match self.open() {
             Ok(entries) => entries,
             Err(error) => return Ok(Err(error)),
@@ -108,9 +132,9 @@ impl Target<'_> {
         let mut outcome = Ok(());
         queries.each_entry(0, &mut |stored| {
             outcome = entries.take(stored.bytes);
-            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if outcome.is_ok() && entries.size < end.size { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        Ok(outcome.and_then(|()| entries.finish()).and_then(|()| self.sign(note, size)).map(|()| size))
+        Ok(outcome.and_then(|()| entries.finish()).and_then(|()| self.sign(end)).map(|()| end.size))
     }
 
     fn open(&self) -> io::Result<Entries<'_>> {
@@ -130,10 +154,46 @@ impl Target<'_> {
         put(&path, &tile.bytes)
     }
 
-    fn sign(&self, note: &str, size: u64) -> io::Result<()> {
-        put(&self.directory.join("checkpoints").join(size.to_string()), note.as_bytes())?;
-        put(&self.directory.join("checkpoint"), note.as_bytes())
+    /// The checkpoint last, when everything that it vouches for lasts.
+    fn sign(&self, end: &End) -> io::Result<()> {
+        put(&self.directory.join("checkpoints").join(end.size.to_string()), end.note.as_bytes())?;
+        settle(self.directory)?;
+        put(&self.directory.join("checkpoint"), end.note.as_bytes())
     }
+}
+
+/// Where an export ends.
+struct End {
+    size: u64,
+    note: String,
+}
+
+impl End {
+    /// Before a day. What was signed over more entries vouches for these as well, but a checkpoint of exactly these is what
+    /// others verify them with: it is signed here, over the tree that the verified journal had then.
+    fn before(day: Timestamp, key: &SigningKey, queries: &mut dyn Queries) -> Result<Self, ReadError> {
+        let size = first_entry(queries, |entry| entry.time >= day)?;
+        let mut tree = Frontier::new();
+        queries.each_entry(0, &mut |stored| {
+            if tree.size() == size {
+                return ControlFlow::Break(());
+            }
+            tree.push(LeafHash::of(stored.bytes));
+            ControlFlow::Continue(())
+        })?;
+        Ok(Self { size, note: Checkpoint::sign(&tree, key) })
+    }
+}
+
+/// Names last when their directories are synced.
+fn settle(directory: &Path) -> io::Result<()> {
+    for file in fs::read_dir(directory)? {
+        let file = file?;
+        if file.file_type()?.is_dir() {
+            settle(&file.path())?;
+        }
+    }
+    File::open(directory)?.sync_all()
 }
 
 /// What is being written.

@@ -2,10 +2,11 @@
 //!
 //! Whoever has the configuration's keys has the addresses compared as well; an auditor with the public key alone need not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::output::{Exit, Failure, Output, Reader};
 use super::super::progress::Progress;
+use super::exported::{self, Flaw};
 use super::open;
 use super::trust::{Trust, Trusted};
 use crate::domain::pseudonym::Pseudonyms;
@@ -20,6 +21,10 @@ use crate::store::verification::{self, Finding};
 /// With which key.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// What `tallyd audit export` wrote to this directory, in place of the database: the entries alone, without tables.
+    #[arg(long, value_name = "DIR", conflicts_with = "state")]
+    export: Option<PathBuf>,
+
     #[command(flatten)]
     trust: Trust,
 }
@@ -29,6 +34,9 @@ pub type Checked = Result<Checkpoint, Finding>;
 
 /// Verifies, and says up to where.
 pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(directory) = &args.export {
+        return verify_export(directory, &args.trust.key(config)?, output);
+    }
     let Trusted { state, key, pseudonyms } = args.trust.read(config)?;
     let mark = in_verified(&state, key.clone(), &[], pseudonyms.as_ref(), output, |_, mark| Ok(mark))?;
     let mark = mark.map_err(|found| failure(&state, &found))?;
@@ -65,6 +73,23 @@ fn leave(mark: &Mark, state: &Path, key: &VerifyingKey) {
     if may && !later {
         let _ = mark.keep(state);
     }
+}
+
+fn verify_export(directory: &Path, key: &VerifyingKey, output: &mut Output) -> Result<Exit, Failure> {
+    let verified = exported::verify(directory, key).map_err(|flaw| {
+        let failed = Failure::new("verify the export in", directory.display(), &flaw);
+        match flaw {
+            Flaw::Journal(fault) => failure(directory, &Finding::Journal(fault)),
+            Flaw::File(..) => failed.hint("name a directory that tallyd audit export wrote").exit(Exit::CannotVerify),
+            Flaw::Tile(_) => failed.hint("the entries are as signed; export them again").exit(Exit::NotVerified),
+        }
+    })?;
+    let (size, root) = (verified.size, verified.root.to_string());
+    match output.reader() {
+        Reader::People => output.data(format_args!("verified: {size} entries of {}, root {root}", verified.origin)),
+        Reader::Programs => output.json(&serde_json::json!({ "verified": true, "size": size, "root": root })),
+    }
+    Ok(Exit::Done)
 }
 
 /// Reads and verifies the journal of a state directory, and the tables beside it.
