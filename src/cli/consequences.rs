@@ -25,7 +25,8 @@ pub(super) fn of(asked: &Asked, client: &Value) -> Vec<(&'static str, String)> {
             (ended(replaces, client), on_its_way(client), joined(mail))
         }
         Asked::ReissueTo { replaces, contact, .. } => {
-            let part_one = format!("part 1 to the new address ({})", contact.language);
+            let technical = contacts(client).find(|it| text(it, "/role") == "technical");
+            let part_one = format!("part 1 to the new address ({}){}", contact.language, unencrypted(technical));
             let change = format!("the change to {}", changed(client, true));
             let mail = [Some(part_one), told_of_the_end(*replaces, client), Some(change)];
             (ended(*replaces, client), on_its_way(client), joined(mail))
@@ -37,9 +38,11 @@ pub(super) fn of(asked: &Asked, client: &Value) -> Vec<(&'static str, String)> {
         Asked::ContactsAdd { .. } => {
             (NOTHING.to_owned(), NOTHING.to_owned(), format!("the change to {}", changed(client, false)))
         }
-        Asked::ContactsChange { .. } => {
+        Asked::ContactsChange { contact, .. } => {
             let before = "the address before, from which part 1 of new keys stays away";
-            (NOTHING.to_owned(), before.to_owned(), format!("the change to {}", changed(client, true)))
+            let is = contacts(client).find(|it| text(it, "/contact_id") == contact.to_string());
+            let told = format!("the change to {}{}", changed(client, true), unencrypted(is));
+            (NOTHING.to_owned(), before.to_owned(), told)
         }
         Asked::ContactsSpeak { .. } => (NOTHING.to_owned(), NOTHING.to_owned(), "nobody is told of it".to_owned()),
         Asked::ContactsForget { contact } => (
@@ -118,6 +121,14 @@ fn told_of_the_end(replaces: Replacement, client: &Value) -> Option<String> {
         Replacement::GraceSeconds(_) => false,
     };
     (verifies && at_once).then(|| format!("the end to {}", current(client)))
+}
+
+/// What a contact's OpenPGP key means for the address in its place: that has none.
+fn unencrypted(before: Option<&Value>) -> &'static str {
+    match before.and_then(|contact| contact.get("encrypted")).and_then(Value::as_bool) {
+        Some(true) => "; part 1 no longer encrypted: the OpenPGP key is that of the address before",
+        Some(false) | None => "",
+    }
 }
 
 /// Whom a change of contacts is told.

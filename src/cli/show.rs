@@ -37,6 +37,13 @@ pub fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exit, Fail
             "The technical contact was erased: tallyd reissue {application} --contact - names a new one and orders new keys."
         ));
     }
+    if text(&client, "/order/cause") == "openpgp-key-unusable" {
+        output.say(format_args!(
+            "Part 1 must be encrypted to the OpenPGP key of the technical contact, which cannot be used any more. A new approval \
+             cannot bring another for this client: tallyd reissue {application} --contact - names another mailbox, which part 1 then goes to \
+             by TLS only."
+        ));
+    }
     output.data("");
     let headings = ["version", "reference", "state", "generated", "pick up until", "fetched"];
     let versions = client.pointer("/versions").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -7,6 +7,7 @@ use super::contact::{Contact, ContactReference, EmailAddress, Language, Role};
 use super::digest::SpkiPin;
 use super::ids::{AgreementId, ApiName, ApplicationId, ClientId, Environment, Label};
 use super::name::Name;
+use super::openpgp::OpenPgpKey;
 use super::organisation::{OrganisationNumber, Party};
 
 /// What the case officer said yes to.
@@ -94,4 +95,6 @@ pub struct ContactGiven {
     pub language: Language,
     /// What it is told.
     pub role: Role,
+    /// What its part is to be encrypted to.
+    pub openpgp_key: Option<OpenPgpKey>,
 }

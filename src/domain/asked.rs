@@ -191,7 +191,7 @@ mod tests {
         let replaces = Replacement::Compromised;
         let many = Asked::ReissueAll { filter: Filter::default(), replaces, matched: 7, limit: 5 };
         let (id, address) = (ContactId::new(Timestamp::EPOCH, &Dice::new(7)).unwrap(), Pseudonym::of(b"address"));
-        let contact = |role| ContactReference { id, address, role, language: Language::En };
+        let contact = |role| ContactReference { id, address, role, language: Language::En, openpgp_key: None };
         let all = [
             Asked::Reissue { grace_seconds: 60 },
             Asked::ReissueCompromised {},

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Pseudonym;
 use super::ids::ContactId;
+use super::openpgp::OpenPgpKey;
 use super::text::serde_as_text;
 use super::words::words_of;
 
@@ -239,6 +240,8 @@ pub struct Contact {
     pub reference: ContactReference,
     /// Where its mail goes.
     pub email: EmailAddress,
+    /// What its part is encrypted to.
+    pub openpgp_key: Option<OpenPgpKey>,
 }
 
 /// A contact as the journal knows it: no address.
@@ -253,6 +256,9 @@ pub struct ContactReference {
     pub role: Role,
     /// In which language.
     pub language: Language,
+    /// Keyed hash of the OpenPGP key that its part is encrypted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openpgp_key: Option<Pseudonym>,
 }
 
 words_of!(Language { Sv => "sv", En => "en" });

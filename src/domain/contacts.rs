@@ -212,7 +212,13 @@ mod tests {
             &Dice::new(address.len() as u64 * 1000 + address.bytes().map(u64::from).sum::<u64>()),
         )
         .unwrap();
-        ContactReference { id, address: Pseudonym::of(address.as_bytes()), role, language: Language::Sv }
+        ContactReference {
+            id,
+            address: Pseudonym::of(address.as_bytes()),
+            role,
+            language: Language::Sv,
+            openpgp_key: None,
+        }
     }
 
     fn two() -> (Contacts, ContactReference, ContactReference) {

@@ -104,6 +104,8 @@ pub enum FailCause {
     ProofsSpent,
     /// The technical contact was erased: somebody must say where part 1 is to go.
     ContactErased,
+    /// Part 1 cannot be encrypted to the technical contact's OpenPGP key, as it must be: it expired, say.
+    KeyUnusable,
     /// The journal went on from an older state; how far the order had come is not known.
     StateLost,
 }
@@ -115,6 +117,7 @@ words_of!(FailCause {
     Bounced => "bounced",
     ProofsSpent => "proofs-spent",
     ContactErased => "contact-erased",
+    KeyUnusable => "openpgp-key-unusable",
     StateLost => "state-lost",
 });
 

@@ -21,6 +21,7 @@ pub mod mail_status;
 pub mod mistake;
 pub mod name;
 pub mod notice;
+pub mod openpgp;
 pub mod organisation;
 pub mod policy;
 pub mod programs;

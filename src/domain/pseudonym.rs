@@ -7,6 +7,7 @@ use ring::hmac;
 
 use super::contact::EmailAddress;
 use super::digest::Pseudonym;
+use super::openpgp::OpenPgpKey;
 use super::organisation::{OrganisationNumber, Party};
 
 /// The agency's pseudonym key. Without it nobody can test whether a known address stands behind a hash.
@@ -21,6 +22,11 @@ impl Pseudonyms {
     /// Of a contact's address, whatever the case of its letters: people do not tell mailboxes apart by case.
     pub fn of_address(&self, address: &EmailAddress) -> Pseudonym {
         self.tag(b"address\n", address.as_str().to_ascii_lowercase().as_bytes())
+    }
+
+    /// Of a contact's OpenPGP key, as it was given.
+    pub fn of_openpgp_key(&self, key: &OpenPgpKey) -> Pseudonym {
+        self.tag(b"openpgp-key\n", key.as_str().as_bytes())
     }
 
     /// Of the network address that a share was fetched from.

@@ -141,8 +141,8 @@ fn read_all<'a, C>(service: &Service, events: impl IntoIterator<Item = &'a Envel
 where
     C: TryFrom<Vec<Wanted>>,
 {
-    let mut faults = Faults::default();
-    let read: Vec<_> = events.into_iter().map(|event| read(event, &service.desk.policy, &mut faults)).collect();
+    let (mut faults, now) = (Faults::default(), service.desk.clock.now());
+    let read: Vec<_> = events.into_iter().map(|event| read(event, &service.desk.policy, now, &mut faults)).collect();
     let wanted: Option<Vec<_>> = read.into_iter().collect();
     let wanted = wanted.filter(|_| faults.is_empty()).and_then(|wanted| wanted.try_into().ok());
     wanted.ok_or_else(|| Problem::unprocessable(faults.into_vec()))

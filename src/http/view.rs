@@ -179,6 +179,9 @@ pub struct Mailbox {
     language: Language,
     /// `current`, `erased`, or `replaced`: another has its place, and it is still to be told so.
     state: &'static str,
+    /// Whether part 1 is encrypted to its OpenPGP key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    encrypted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<EmailAddress>,
 }
@@ -186,8 +189,9 @@ pub struct Mailbox {
 impl Mailbox {
     /// Of one contact, with its address where that is asked for and kept.
     pub fn of(contact: &ContactReference, standing: Standing, email: Option<EmailAddress>) -> Self {
-        let ContactReference { id, address: _, role, language } = *contact;
-        Self { contact_id: id, role, language, state: standing.as_str(), email }
+        let ContactReference { id, address: _, role, language, openpgp_key } = *contact;
+        let encrypted = openpgp_key.is_some();
+        Self { contact_id: id, role, language, state: standing.as_str(), encrypted, email }
     }
 }
 

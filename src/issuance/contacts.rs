@@ -110,10 +110,10 @@ impl NewAddress {
         }
     }
 
-    /// As a contact.
+    /// As a contact. The OpenPGP key of a contact before it is not its own.
     pub fn as_contact(&self, role: Role, language: Language) -> Contact {
-        let reference = ContactReference { id: self.id, address: self.hash, role, language };
-        Contact { reference, email: self.email.clone() }
+        let reference = ContactReference { id: self.id, address: self.hash, role, language, openpgp_key: None };
+        Contact { reference, email: self.email.clone(), openpgp_key: None }
     }
 }
 

@@ -14,14 +14,15 @@ use super::notify::{NoticeOutcome, SettleNotice};
 use super::request_time::SettleReport;
 use super::retry::Setback;
 use super::settle::{Outcome, Settle};
-use crate::domain::contact::{EmailAddress, Language};
+use crate::domain::contact::{Contact, EmailAddress, Language};
 use crate::domain::credential::{AbandonCause, Credential};
 use crate::domain::ids::{ApplicationId, ContactId, Environment, IssuanceId, NoticeId};
 use crate::domain::notice::{Addressee, NoticeKind};
+use crate::domain::openpgp::{BadKey, NotEncrypted, OpenPgpKey};
 use crate::domain::request::{News, Request, RequestId, RequestState};
 use crate::mail::{
-    Agency, Following, MailFailure, NoticeMail, Offered, OutgoingMail, PartOne, PickupUrl, RequestMail, Session,
-    Verdict,
+    Agency, Following, MailFailure, MailNotWritten, NoticeMail, Offered, OutgoingMail, PartOne, PickupUrl, RequestMail,
+    Session, Verdict,
 };
 use crate::platform::memory::Scrubbed;
 use crate::store::contract::{Command, Recorded, SubmitError};
@@ -85,11 +86,19 @@ impl Courier {
         };
         let to = addressee.client.contacts.technical().map(|contact| contact.id);
         let attempt = Attempt { courier: self, application, issuance, to };
-        let Some(to) = addressee.technical().map(|contact| contact.email.clone()) else {
+        let Some(contact) = addressee.technical() else {
             tracing::error!(%issuance, "the technical contact was erased; the order needs a new one");
             let session = way.take_back().await;
             return attempt.settle(Following::Nothing(session), None, Outcome::NoVersion(Setback::Permanent));
         };
+        if let Err(why) =
+            self.key_of(contact).and_then(|key| key.map_or(Ok(()), |key| key.usable(self.desk.clock.now())))
+        {
+            tracing::error!(%issuance, "the OpenPGP key of the technical contact {why}; part 1 is not mailed without it");
+            let session = way.take_back().await;
+            return attempt.settle(Following::Nothing(session), None, Outcome::NoVersion(Setback::KeyUnusable));
+        }
+        let to = contact.email.clone();
         match way.offer(&to).await {
             // The address was changed since it was offered; the order is still due.
             Ok(offered) if *offered.to() != to => Done::with(offered.withdraw().await),
@@ -97,6 +106,13 @@ impl Courier {
             Ok(offered) => Scrubbed::new(attempt.run(offered, to, addressee, successor)).await,
             Err((session, failure)) => attempt.put_off(session, failure),
         }
+    }
+
+    /// What part 1 must be encrypted to: the key that the journal vouches for, and no other.
+    fn key_of<'a>(&self, contact: &'a Contact) -> Result<Option<&'a OpenPgpKey>, BadKey> {
+        let key = contact.openpgp_key.as_ref();
+        let is_on_record = key.map(|key| self.desk.pseudonyms.of_openpgp_key(key)) == contact.reference.openpgp_key;
+        if is_on_record { Ok(key) } else { Err(BadKey::NotOnRecord) }
     }
 
     /// Mails one notice.
@@ -356,10 +372,10 @@ impl Attempt<'_> {
     ) -> Option<OutgoingMail> {
         let client = &addressee.client;
         let letterhead = &self.courier.letterhead;
-        let language = addressee.technical()?.reference.language;
+        let contact = addressee.technical()?;
         let mail = PartOne {
             to: to.clone(),
-            language,
+            language: contact.reference.language,
             message_id: recorded.answer().message_id,
             reference: recorded.answer().reference,
             software: client.software.clone(),
@@ -375,7 +391,12 @@ impl Attempt<'_> {
             pinned: !client.pins.is_empty(),
         };
         let failed = |error| tracing::error!(issuance = %self.issuance, %error, "the mail could not be written");
-        mail.write().map_err(failed).ok()
+        let written = match self.courier.key_of(contact) {
+            Ok(None) => mail.write(),
+            Ok(Some(key)) => mail.write_encrypted(key, &*self.courier.desk.random),
+            Err(why) => Err(MailNotWritten::from(NotEncrypted::from(why))),
+        };
+        written.map_err(failed).ok()
     }
 
     fn settle(&self, following: Following, version: Option<u32>, outcome: Outcome) -> Done {

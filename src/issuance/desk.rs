@@ -354,8 +354,9 @@ impl Desk {
                 address: self.pseudonyms.of_address(&given.email),
                 role: given.role,
                 language: given.language,
+                openpgp_key: given.openpgp_key.as_ref().map(|key| self.pseudonyms.of_openpgp_key(key)),
             };
-            contacts.push(Contact { reference, email: given.email });
+            contacts.push(Contact { reference, email: given.email, openpgp_key: given.openpgp_key });
         }
         let party = self.pseudonyms.party(&requested.number);
         let needs_agreement = self.policy.needs_agreement(&requested.apis, requested.environment);

@@ -14,6 +14,8 @@ pub enum Setback {
     Passing,
     /// The relay refused the recipient or the mail for good.
     Permanent,
+    /// Part 1 must be encrypted and cannot be.
+    KeyUnusable,
 }
 
 /// The fact that closes a failed attempt, the `attempts`-th of the client's order.
@@ -29,6 +31,7 @@ pub(super) fn after_setback(
     let fact = match setback {
         _ if client.contacts.technical().is_none() => failed(FailCause::ContactErased),
         Setback::Permanent => failed(FailCause::MailRefused),
+        Setback::KeyUnusable => failed(FailCause::KeyUnusable),
         Setback::Passing if attempts >= policy.attempts_max => failed(FailCause::AttemptsSpent),
         Setback::Passing => {
             let not_before = now.after(policy.retry_wait(attempts, jitter));

@@ -106,7 +106,8 @@ impl Paper {
             let email: crate::domain::contact::EmailAddress = email.parse().unwrap();
             let id = ContactId::new(self.now, &*self.dice).unwrap();
             let address = Pseudonym::of(email.as_str().as_bytes());
-            Contact { reference: ContactReference { id, address, role, language: Language::Sv }, email }
+            let reference = ContactReference { id, address, role, language: Language::Sv, openpgp_key: None };
+            Contact { reference, email, openpgp_key: None }
         };
         let environment = Environment::Production;
         let client_id = ClientId::generate(&self.policy.prefix, environment, &*self.dice).unwrap();

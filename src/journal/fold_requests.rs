@@ -372,7 +372,7 @@ fn asked_for_all(replaces: Replacement) -> (History, Client, Request) {
 /// Somebody who was no contact before.
 fn somebody(role: Role, address: &[u8]) -> ContactReference {
     let id = ContactId::new(Timestamp::EPOCH, &Dice::new(9)).unwrap();
-    ContactReference { id, address: Pseudonym::of(address), role, language: Language::En }
+    ContactReference { id, address: Pseudonym::of(address), role, language: Language::En, openpgp_key: None }
 }
 
 #[test]

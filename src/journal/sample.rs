@@ -422,6 +422,7 @@ impl History {
             address: Pseudonym::from_bytes(self.dice.bytes()),
             role,
             language: Language::ALL[self.dice.roll(2)],
+            openpgp_key: None,
         }
     }
 

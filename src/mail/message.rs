@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MultiPart, MultiPartKind, SinglePart};
 
 use super::header::{phrase, unstructured};
@@ -13,6 +13,8 @@ use super::plain::folded;
 use super::quoted::quoted_printable;
 use crate::domain::contact::EmailAddress;
 use crate::domain::name::Name;
+use crate::domain::openpgp::{NotEncrypted, OpenPgpKey};
+use crate::domain::random::Randomness;
 use crate::domain::time::Timestamp;
 
 /// The most bytes that a finished mail may have. A bundle of ten pairs makes about 20 KiB.
@@ -73,6 +75,9 @@ pub enum MailNotWritten {
     /// A template or the assembly failed.
     #[error("the mail could not be put together")]
     Assembly,
+    /// It must be encrypted and cannot be.
+    #[error(transparent)]
+    NotEncrypted(#[from] NotEncrypted),
 }
 
 /// What every mail has.
@@ -85,11 +90,13 @@ pub(super) struct Envelope<'a> {
     pub(super) sent: Timestamp,
     /// As RFC 5646 writes it.
     pub(super) language: &'static str,
+    /// What the text is encrypted to, and where the randomness for it comes from.
+    pub(super) encrypted: Option<(&'a OpenPgpKey, &'a dyn Randomness)>,
 }
 
 /// Puts headers and the two forms of the text together.
 pub(super) fn finish(envelope: Envelope<'_>, text: String, html: String) -> Result<OutgoingMail, MailNotWritten> {
-    let Envelope { agency, to, id, subject, sent, language } = envelope;
+    let Envelope { agency, to, id, subject, sent, language, encrypted } = envelope;
     // The boundary stands in no quoted-printable text, where `=` is followed by two digits or the end of the line.
     let boundary = format!("=_{id}");
     let parts = MultiPart::builder()
@@ -97,6 +104,13 @@ pub(super) fn finish(envelope: Envelope<'_>, text: String, html: String) -> Resu
         .boundary(boundary)
         .singlepart(part(ContentType::TEXT_PLAIN, &folded(&text)))
         .singlepart(part(ContentType::TEXT_HTML, &html));
+    let parts = match encrypted {
+        None => parts,
+        Some((key, random)) => {
+            let text = String::from_utf8(parts.formatted()).map_err(|_| MailNotWritten::Assembly)?;
+            armoured(&id, key.encrypt(text, sent, random)?)?
+        }
+    };
     let message = Message::builder()
         .raw_header(from_header(agency))
         .to(Mailbox::new(None, address(to)?))
@@ -113,6 +127,26 @@ pub(super) fn finish(envelope: Envelope<'_>, text: String, html: String) -> Resu
         return Err(MailNotWritten::TooLarge);
     }
     Ok(OutgoingMail { to: to.clone(), text })
+}
+
+/// PGP/MIME (RFC 3156, section 4): a part that says so, and the one with the encrypted text in it.
+fn armoured(id: &str, armour: String) -> Result<MultiPart, MailNotWritten> {
+    let seven_bits = |text: String| Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
+    let kind = |text| ContentType::parse(text).map_err(|_| MailNotWritten::Assembly);
+    let version = SinglePart::builder()
+        .header(kind("application/pgp-encrypted")?)
+        .header(ContentDisposition::inline_with_name("version.asc"))
+        .body(seven_bits("Version: 1\r\n".to_owned()));
+    let message = SinglePart::builder()
+        .header(kind("application/octet-stream; name=\"encrypted.asc\"")?)
+        .header(ContentDisposition::inline_with_name("encrypted.asc"))
+        .body(seven_bits(armour.replace('\n', "\r\n")));
+    Ok(MultiPart::builder()
+        .kind(MultiPartKind::Encrypted { protocol: "application/pgp-encrypted".to_owned() })
+        // Armour has `=` in its last lines only, and no line that begins with `--=`.
+        .boundary(format!("=_{id}_openpgp"))
+        .singlepart(version)
+        .singlepart(message))
 }
 
 fn address(address: &EmailAddress) -> Result<Address, MailNotWritten> {

@@ -78,6 +78,7 @@ impl NoticeMail {
             subject: self.subject(place),
             sent: self.written,
             language: self.language.as_str(),
+            encrypted: None,
         };
         finish(envelope, text, html)
     }

@@ -12,7 +12,9 @@ use crate::domain::contact::{EmailAddress, Language};
 use crate::domain::ids::{ApiName, ClientId, Environment, Label, MessageId};
 use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
+use crate::domain::openpgp::OpenPgpKey;
 use crate::domain::programs::PYTHON;
+use crate::domain::random::Randomness;
 use crate::domain::reference::Reference;
 use crate::domain::share::ShareToken;
 use crate::domain::time::Timestamp;
@@ -54,6 +56,15 @@ pub struct PartOne {
 impl PartOne {
     /// Writes the mail. The shares are consumed: the mail is the only thing that holds them afterwards.
     pub fn write(self) -> Result<OutgoingMail, MailNotWritten> {
+        self.write_to(None)
+    }
+
+    /// The same with everything but the headers encrypted to a key, of which nothing else is said in the mail.
+    pub fn write_encrypted(self, key: &OpenPgpKey, random: &dyn Randomness) -> Result<OutgoingMail, MailNotWritten> {
+        self.write_to(Some((key, random)))
+    }
+
+    fn write_to(self, encrypted: Option<(&OpenPgpKey, &dyn Randomness)>) -> Result<OutgoingMail, MailNotWritten> {
         let view = View::of(&self);
         let (subject, text, html) = match self.language {
             Language::Sv => (
@@ -74,6 +85,7 @@ impl PartOne {
             subject,
             sent: self.written,
             language: self.language.as_str(),
+            encrypted,
         };
         finish(envelope, text, html)
     }

@@ -59,6 +59,7 @@ impl RequestMail {
             subject: self.subject(),
             sent: self.written,
             language: self.language.as_str(),
+            encrypted: None,
         };
         finish(envelope, text, html)
     }

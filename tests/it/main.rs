@@ -28,6 +28,7 @@ mod mail_session;
 mod manual;
 mod memory;
 mod nginx;
+mod openpgp;
 mod our_client;
 mod own_doors;
 mod page;

@@ -157,3 +157,27 @@ fn dirty_daemon() -> PathBuf {
     assert!(path.exists(), "{} is missing: cargo build --example dirty-daemon", path.display());
     path
 }
+
+/// The text, and what is made of it on its way into the armour.
+#[cfg(feature = "openpgp")]
+#[test]
+fn openpgp_leaves_nothing_of_an_encrypted_mail_in_memory() {
+    let harness = Harness::prepare(|_| {});
+    harness.run(&["init"]).expect_exit(0);
+    let mut daemon = Process::of(&harness, Path::new(env!("CARGO_BIN_EXE_tallyd")));
+    assert!(daemon.ready(&harness), "{}", harness.log());
+    let gnupg = crate::openpgp::gnupg::GnuPg::new(&harness);
+    let key = gnupg.exported(&gnupg.key("ed25519", Some("cv25519"), "never", ""));
+    let approval = Approval::new().with("/contacts/0/openpgp_key", key);
+    harness.approve(&approval);
+    let is_to_the_technical = |mail: &crate::sink::Mail| mail.to == [approval.technical()];
+    let mail = harness.until("mail", || harness.sink().mails().into_iter().find(is_to_the_technical));
+    let (part_one, _) = gnupg.open(&mail.raw);
+    harness.remember(&part_one);
+    harness.until("notice", || harness.notices(approval.administrative()).pop());
+    let core = Core::of("after the encrypted mail", &harness, &daemon);
+    let mut needles = Needles::default();
+    needles.share(What::MailShare, &part_one.shares["oauth2"]);
+    assert_eq!(needles.search(&core.bytes), [], "of the part");
+    assert!(daemon.stop().success());
+}

@@ -1,5 +1,7 @@
 //! A real Postfix as the relay, with both ways of beginning TLS: the whole way through it, and what it refuses.
 
+#[cfg(feature = "openpgp")]
+mod openpgp;
 mod relay;
 mod rendered;
 mod returned;

@@ -59,14 +59,15 @@ def allowed(expression):
     return either() and not tokens
 
 
-def in_the_daemon():
+def in_the_daemon(*features):
     """Names and versions of everything that is built into it or runs while it is built, on this platform."""
-    lines = cargo("tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--format", "{p}").splitlines()
+    tree = ["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]
+    lines = cargo(*tree, *features).splitlines()
     return {tuple(line.split()[:2]) for line in lines if line}
 
 
 def faults():
-    built = in_the_daemon()
+    built = in_the_daemon("--all-features")
     for name, version in sorted(built):
         if BANNED.match(name):
             yield f"{name} {version}: is not allowed in the daemon"

@@ -25,7 +25,12 @@ pub(super) fn run(args: &Args, config: &Path, output: &mut Output) -> Result<Exi
     let contacts = answer.get("contacts").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |contact: &Value| {
         let members = ["/contact_id", "/role", "/language", "/state", "/email"];
-        members.iter().map(|member| text(contact, member)).collect()
+        let mut row: Vec<_> = members.iter().map(|member| text(contact, member)).collect();
+        let encrypted = contact.get("encrypted").and_then(Value::as_bool) == Some(true);
+        if let Some(address) = row.last_mut().filter(|_| encrypted) {
+            address.push_str(" (OpenPGP)");
+        }
+        row
     };
     let rows: Vec<Vec<String>> = contacts.iter().map(row).collect();
     output.show(&answer, &["contact", "role", "language", "state", "address"], &rows, "The client has no contact.");

@@ -49,6 +49,7 @@ fn client() -> Client {
         address: Pseudonym::of(b"api@exempel.se"),
         role: Role::Technical,
         language: Language::Sv,
+        openpgp_key: None,
     };
     Client {
         application: "A-1".parse().unwrap(),

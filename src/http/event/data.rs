@@ -16,6 +16,7 @@ use crate::domain::event::EventType;
 use crate::domain::ids::{ApiName, ApplicationId, Environment, EventPart, Label};
 use crate::domain::issuance::Replacement;
 use crate::domain::name::Name;
+use crate::domain::openpgp::{BadKey, OpenPgpKey};
 use crate::domain::policy::{PersonalMailbox, Policy};
 use crate::domain::time::Timestamp;
 use crate::issuance::agreement::{AgreementChange, AgreementEvent};
@@ -44,13 +45,14 @@ pub struct OrderData {
     pub case: Option<EventPart>,
 }
 
-/// Reads the data of one event. The policy says which APIs there are and what their bundles hold.
-pub fn read(envelope: &Envelope, policy: &Policy, faults: &mut Faults) -> Option<Wanted> {
+/// Reads the data of one event. The policy says which APIs there are and what their bundles hold; keys must be fit for use
+/// at this time.
+pub fn read(envelope: &Envelope, policy: &Policy, now: Timestamp, faults: &mut Faults) -> Option<Wanted> {
     let pointer = envelope.data_pointer.as_str();
     let mut fields = Fields::of(&envelope.data, pointer, faults)?;
     match envelope.kind {
         EventType::ApplicationApproved => {
-            approval(fields, policy, faults).map(|wanted| Wanted::Approval(Box::new(wanted)))
+            approval(fields, policy, now, faults).map(|wanted| Wanted::Approval(Box::new(wanted)))
         }
         EventType::CredentialReissue => {
             let data = order(&mut fields, faults);
@@ -77,7 +79,7 @@ pub fn read(envelope: &Envelope, policy: &Policy, faults: &mut Faults) -> Option
     }
 }
 
-fn approval(mut fields: Fields<'_>, policy: &Policy, faults: &mut Faults) -> Option<Requested> {
+fn approval(mut fields: Fields<'_>, policy: &Policy, now: Timestamp, faults: &mut Faults) -> Option<Requested> {
     let application = fields.parsed("application_id", faults);
     let environment = fields.parsed::<Environment>("environment", faults);
     let organisation = fields.object("organisation", faults).and_then(|mut organisation| {
@@ -90,7 +92,7 @@ fn approval(mut fields: Fields<'_>, policy: &Policy, faults: &mut Faults) -> Opt
     let apis = set::<ApiName>(&mut fields, "apis", Presence::Required, faults);
     known_apis(&fields, apis.as_ref(), environment, policy, faults);
     let keys = set::<Label>(&mut fields, "keys", Presence::Optional, faults);
-    let contacts = contacts(&mut fields, policy, faults);
+    let contacts = contacts(&mut fields, policy, now, faults);
     let agreement = fields.optional("agreement_id", faults);
     if let (Some(Some(apis)), Some(environment), Some(None)) = (&apis, environment, &agreement)
         && policy.needs_agreement(apis, environment)
@@ -139,7 +141,12 @@ fn known_apis(
     }
 }
 
-fn contacts(fields: &mut Fields<'_>, policy: &Policy, faults: &mut Faults) -> Option<Vec<ContactGiven>> {
+fn contacts(
+    fields: &mut Fields<'_>,
+    policy: &Policy,
+    now: Timestamp,
+    faults: &mut Faults,
+) -> Option<Vec<ContactGiven>> {
     let pointer = fields.pointer_to("contacts");
     fields.required("contacts", faults)?;
     let items = fields.array("contacts", faults)?;
@@ -147,7 +154,7 @@ fn contacts(fields: &mut Fields<'_>, policy: &Policy, faults: &mut Faults) -> Op
         faults.add(&pointer, format_args!("must hold 1 to {CONTACTS_MAX} contacts"));
         return None;
     }
-    let read: Vec<_> = items.iter().map(|(pointer, item)| contact(item, pointer, policy, faults)).collect();
+    let read: Vec<_> = items.iter().map(|(pointer, item)| contact(item, pointer, policy, now, faults)).collect();
     let contacts: Vec<ContactGiven> = read.into_iter().collect::<Option<_>>()?;
     if contacts.iter().filter(|contact| contact.role == Role::Technical).count() != 1 {
         faults.add(&pointer, "exactly one contact must be technical: the mail share goes to that one mailbox");
@@ -160,7 +167,7 @@ fn contacts(fields: &mut Fields<'_>, policy: &Policy, faults: &mut Faults) -> Op
     Some(contacts)
 }
 
-fn contact(value: &Value, pointer: &str, policy: &Policy, faults: &mut Faults) -> Option<ContactGiven> {
+fn contact(value: &Value, pointer: &str, policy: &Policy, now: Timestamp, faults: &mut Faults) -> Option<ContactGiven> {
     let mut fields = Fields::of(value, pointer, faults)?;
     let email = fields.parsed::<EmailAddress>("email", faults);
     let personal = email.as_ref().is_some_and(EmailAddress::looks_personal);
@@ -169,16 +176,37 @@ fn contact(value: &Value, pointer: &str, policy: &Policy, faults: &mut Faults) -
     }
     let language = fields.parsed("language", faults);
     let role = fields.parsed("role", faults);
-    if fields.value("openpgp_key").is_some() {
-        faults.add(&fields.pointer_to("openpgp_key"), NOT_ENCRYPTED);
-    }
+    let openpgp_key = openpgp_key(&mut fields, role, now, faults);
     fields.finish(faults);
-    Some(ContactGiven { email: email?, language: language?, role: role? })
+    Some(ContactGiven { email: email?, language: language?, role: role?, openpgp_key: openpgp_key? })
 }
 
-/// What is said of a contact's key: whoever asks for encryption is never mailed in plain text.
-const NOT_ENCRYPTED: &str = "mail is not encrypted here, so an approval that asks for it is refused; leave the key out if part 1, which \
-    is of no use alone, may go by TLS only";
+/// Whoever asks for encryption is never mailed in plain text: a key that cannot be used is refused, and so is one that
+/// would not be used. `Some(None)` when there is none.
+fn openpgp_key(
+    fields: &mut Fields<'_>,
+    role: Option<Role>,
+    now: Timestamp,
+    faults: &mut Faults,
+) -> Option<Option<OpenPgpKey>> {
+    let pointer = fields.pointer_to("openpgp_key");
+    let Some(value) = fields.value("openpgp_key") else { return Some(None) };
+    if cfg!(not(feature = "openpgp")) {
+        // Its form is not the point then.
+        faults.add(&pointer, BadKey::NotBuilt);
+        return None;
+    }
+    if role == Some(Role::Administrative) {
+        faults.add(&pointer, KEY_OF_NO_USE);
+        return None;
+    }
+    let key = parse_text::<OpenPgpKey>(value, &pointer, faults)?;
+    key.usable(now).map_err(|why| faults.add(&pointer, why)).ok()?;
+    Some(Some(key))
+}
+
+/// What is said of a key that nothing would be encrypted to.
+const KEY_OF_NO_USE: &str = "only part 1 is encrypted, and only the technical contact gets it; notices hold no part and go to this contact as they are";
 
 /// What is said of an address that looks like a person's own.
 pub const PERSONAL: &str = "looks like a person's own address; give a shared mailbox, which stays when people move on";
@@ -351,7 +379,8 @@ mod tests {
         let identity = EventIdentity { event, body: BodyDigest::of(b"body") };
         let envelope = Envelope { identity, kind: kind.parse().unwrap(), data, data_pointer: "/data".to_owned() };
         let mut faults = Faults::default();
-        let wanted = read(&envelope, &policy(personal), &mut faults);
+        let now = "2026-11-26T12:00:00.000Z".parse().unwrap();
+        let wanted = read(&envelope, &policy(personal), now, &mut faults);
         wanted.filter(|_| faults.is_empty()).ok_or_else(|| faults.into_vec())
     }
 
@@ -390,6 +419,8 @@ mod tests {
         }
     }
 
+    /// With the feature: tests/it/openpgp.rs.
+    #[cfg(not(feature = "openpgp"))]
     #[test]
     fn an_approval_that_asks_for_encrypted_mail_is_refused_and_never_mailed_in_plain_text() {
         let mut data = approval("test", None, "api@exempel.se");

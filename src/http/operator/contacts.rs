@@ -188,7 +188,7 @@ async fn change(service: Arc<Service>, mut request: Authorised<Operator>) -> Res
     {
         return Ok(answer);
     }
-    let warnings = asked.email.iter().flat_map(|email| warnings(&service, email, "/email")).collect();
+    let warnings = asked.email.iter().flat_map(|email| warnings_instead_of(&service, &is, email, "/email")).collect();
     let changed = service.desk.change_contact(order, contact, asked).await.map_err(|error| not_now(error, refused))?;
     json(StatusCode::OK, &Changed::of(changed, warnings))
 }
@@ -279,6 +279,24 @@ pub(super) fn warnings(service: &Service, email: &EmailAddress, pointer: &str) -
     let warning = warns.then(|| Fault { pointer: pointer.to_owned(), detail: PERSONAL.to_owned() });
     warning.into_iter().collect()
 }
+
+/// The same of an address that takes the place of another, whose OpenPGP key is not its own.
+pub(super) fn warnings_instead_of(
+    service: &Service,
+    is: &ContactReference,
+    email: &EmailAddress,
+    pointer: &str,
+) -> Vec<Fault> {
+    let mut warnings = warnings(service, email, pointer);
+    if is.openpgp_key.is_some() {
+        warnings.push(Fault { pointer: pointer.to_owned(), detail: KEY_STAYS_BEHIND.to_owned() });
+    }
+    warnings
+}
+
+/// What is said of an address in the place of one that had an OpenPGP key.
+const KEY_STAYS_BEHIND: &str =
+    "gets part 1 unencrypted but for TLS: the OpenPGP key in the approval is that of the address before";
 
 /// A contact by its id, by the beginning of it, or as `technical`.
 pub(super) async fn contact_of(

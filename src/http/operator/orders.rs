@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::BODY_BYTES_MAX;
 use super::asked::{actor, read_order, refused, replacement, unknown_client};
-use super::contacts::{contact_of, reference, warnings};
+use super::contacts::{contact_of, reference, warnings_instead_of};
 use super::requests::put_off;
 use crate::domain::contact::{EmailAddress, Language, Role};
 use crate::domain::ids::{ApplicationId, IssuanceId};
@@ -127,7 +127,7 @@ async fn reissue(service: Arc<Service>, mut request: Authorised<Operator>) -> Re
             {
                 return Ok(answer);
             }
-            warned = warnings(&service, &email, "/contact");
+            warned = warnings_instead_of(&service, &is, &email, "/contact");
             service.desk.reissue_to(order, replaces, email, language).await
         }
     };

@@ -151,7 +151,12 @@ impl Agency {
         api: &str,
         change: impl FnOnce(&mut Requested),
     ) -> Result<EventAnswer, ApproveRefusal> {
-        let contact = |email: &str, role| ContactGiven { email: email.parse().unwrap(), language: Language::Sv, role };
+        let contact = |email: &str, role| ContactGiven {
+            email: email.parse().unwrap(),
+            language: Language::Sv,
+            role,
+            openpgp_key: None,
+        };
         let mut requested = Requested {
             application: case.parse().unwrap(),
             environment: Environment::Production,

@@ -292,6 +292,7 @@ fn approval() -> Approval {
         address: Pseudonym::of(b"mailbox"),
         role: Role::Technical,
         language: Language::Sv,
+        openpgp_key: None,
     };
     Approval {
         application: "A-1".parse().unwrap(),
@@ -304,7 +305,7 @@ fn approval() -> Approval {
         software: "Journalen".parse().unwrap(),
         apis: ["permits".parse().unwrap()].into(),
         keys: [("oauth2".parse().unwrap(), ClientId::generate(&prefix, environment, &Dice::new(8)).unwrap())].into(),
-        contacts: vec![Contact { reference: technical, email: "api@exempel.se".parse().unwrap() }],
+        contacts: vec![Contact { reference: technical, email: "api@exempel.se".parse().unwrap(), openpgp_key: None }],
         agreement: None,
         needs_agreement: false,
         pins: Default::default(),

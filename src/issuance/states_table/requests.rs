@@ -184,6 +184,7 @@ pub(super) fn rows(table: &mut Table) {
                 address: Pseudonym::of(b"asked for"),
                 role: Role::Technical,
                 language: Language::En,
+                openpgp_key: None,
             },
         }),
     ] {

@@ -45,13 +45,12 @@ fn in_order_of_names<S: Serializer>(contacts: &[ContactReference], serializer: S
         address: &'a Pseudonym,
         id: &'a ContactId,
         language: &'a Language,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        openpgp_key: &'a Option<Pseudonym>,
         role: &'a Role,
     }
-    serializer.collect_seq(contacts.iter().map(|ContactReference { id, address, role, language }| Contact {
-        address,
-        id,
-        language,
-        role,
+    serializer.collect_seq(contacts.iter().map(|ContactReference { id, address, role, language, openpgp_key }| {
+        Contact { address, id, language, openpgp_key, role }
     }))
 }
 

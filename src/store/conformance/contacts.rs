@@ -16,7 +16,8 @@ use crate::store::contract::{Decision, Enclosure};
 fn contact(email: &EmailAddress, role: Role, now: Timestamp) -> Contact {
     let id = ContactId::new(now, &Counted).unwrap();
     let address = pseudonyms().of_address(email);
-    Contact { reference: ContactReference { id, address, role, language: Language::En }, email: email.clone() }
+    let reference = ContactReference { id, address, role, language: Language::En, openpgp_key: None };
+    Contact { reference, email: email.clone(), openpgp_key: None }
 }
 
 /// One more contact.

@@ -56,7 +56,8 @@ pub(super) fn ask(of: &ApplicationId, uid: u32, slip: bool) -> By<RequestId> {
 /// Somebody asks for one more contact, whose address lies beside the request.
 pub(super) fn bring(of: &ApplicationId, uid: u32, email: &EmailAddress) -> By<RequestId> {
     let (id, address) = (ContactId::new(Timestamp::EPOCH, &Counted).unwrap(), pseudonyms().of_address(email));
-    let contact = ContactReference { id, address, role: Role::Administrative, language: Language::En };
+    let contact =
+        ContactReference { id, address, role: Role::Administrative, language: Language::En, openpgp_key: None };
     ask_for(of, uid, Asked::ContactsAdd { contact }, false, Some(email.clone()))
 }
 

@@ -16,6 +16,7 @@ use crate::domain::ids::{
 };
 use crate::domain::issuance::{CancelCause, IssuanceState, Replacement};
 use crate::domain::notice::NoticeKind;
+use crate::domain::openpgp::OpenPgpKey;
 use crate::domain::organisation::Party;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
@@ -263,14 +264,20 @@ fn accepted(key: &EventKey, contact: &Contact) -> ApprovalAccepted {
     }
 }
 
+/// What it encrypts to is not looked at by the store.
+fn openpgp_key() -> OpenPgpKey {
+    "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ\n-----END PGP PUBLIC KEY BLOCK-----".parse().unwrap()
+}
+
 fn contact(now: Timestamp) -> Contact {
     let reference = ContactReference {
         id: ContactId::new(now, &Counted).unwrap(),
         address: pseudonyms().of_address(&"api@exempel.se".parse().unwrap()),
         role: Role::Technical,
         language: Language::Sv,
+        openpgp_key: Some(pseudonyms().of_openpgp_key(&openpgp_key())),
     };
-    Contact { reference, email: "api@exempel.se".parse().unwrap() }
+    Contact { reference, email: "api@exempel.se".parse().unwrap(), openpgp_key: Some(openpgp_key()) }
 }
 
 pub(super) fn organisation() -> Organisation {

@@ -318,14 +318,15 @@ impl Reader {
 
     /// Those whose addresses were not erased.
     fn with_addresses(&self, application: &ApplicationId, contacts: &Contacts) -> Result<Vec<Contact>, Failure> {
-        let query = "SELECT id, email FROM contact WHERE application = ?1";
+        let query = "SELECT id, email, openpgp_key FROM contact WHERE application = ?1";
         let mut addresses: BTreeMap<ContactId, _> = all(&self.sql, query, [application.as_str()], |row| {
             let mut columns = Columns::of(row, "contact");
-            Ok((columns.parsed("id")?, columns.parsed("email")?))
+            let id = columns.parsed("id")?;
+            Ok((id, (columns.parsed("email")?, columns.parsed_or_none("openpgp_key")?)))
         })?;
         let contact = |(reference, _): (&ContactReference, Standing)| {
-            let email = addresses.remove(&reference.id)?;
-            Some(Contact { reference: reference.clone(), email })
+            let (email, openpgp_key) = addresses.remove(&reference.id)?;
+            Some(Contact { reference: reference.clone(), email, openpgp_key })
         };
         Ok(contacts.all().filter_map(contact).collect())
     }

@@ -100,9 +100,9 @@ fn agreement(sql: &Connection, write: Write, row: &Agreement) -> Result<(), Fail
 pub(super) fn enclosure(sql: &Connection, enclosure: &Enclosure) -> Result<(), Failure> {
     match enclosure {
         Enclosure::Contact(application, contact) => {
-            let statement = "INSERT INTO contact (id, application, email) VALUES (?1, ?2, ?3)";
-            let id = contact.reference.id.to_string();
-            one(sql, statement, (id, application.as_str(), contact.email.as_str()))
+            let statement = "INSERT INTO contact (id, application, email, openpgp_key) VALUES (?1, ?2, ?3, ?4)";
+            let (id, key) = (contact.reference.id.to_string(), contact.openpgp_key.as_ref().map(|key| key.as_str()));
+            one(sql, statement, (id, application.as_str(), contact.email.as_str(), key))
         }
         Enclosure::Asked(request, email) => {
             let statement = "INSERT INTO request_address (request, email) VALUES (?1, ?2)";

@@ -12,7 +12,8 @@ use super::connection::OpenError;
 pub(super) const APPLICATION_ID: i32 = 0x7461_6c79;
 
 /// Version 1, 2, ….
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_openpgp_key.sql")];
 
 const VERSIONS_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, sha256 TEXT NOT NULL) STRICT";

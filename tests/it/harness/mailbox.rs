@@ -19,7 +19,7 @@ impl PartOne {
     /// `None` when the mail holds no part, in no body.
     pub(crate) fn read(raw: &[u8]) -> Option<Self> {
         let message = MessageParser::default().parse(raw).unwrap();
-        let text = message.body_text(0).unwrap().replace("\r\n", "\n");
+        let text = message.body_text(0)?.replace("\r\n", "\n");
         let tokens = tokens(&text);
         let in_html = self::tokens(&message.body_html(0).unwrap());
         assert_eq!(tokens, in_html, "both forms of a mail hold the same parts");

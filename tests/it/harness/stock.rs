@@ -161,8 +161,14 @@ fn contact(pseudonyms: &Pseudonyms, place: usize, email: &str, now: Timestamp) -
     let email: tallyd::domain::contact::EmailAddress = email.parse().unwrap();
     let role = if place == 0 { Role::Technical } else { Role::Administrative };
     let id = ContactId::new(now, &Counted).unwrap();
-    let reference = ContactReference { id, address: pseudonyms.of_address(&email), role, language: Language::En };
-    Contact { reference, email }
+    let reference = ContactReference {
+        id,
+        address: pseudonyms.of_address(&email),
+        role,
+        language: Language::En,
+        openpgp_key: None,
+    };
+    Contact { reference, email, openpgp_key: None }
 }
 
 fn certificate() -> Fingerprint {

@@ -9,6 +9,7 @@ use rusqlite::types::{Null, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::contact::EmailAddress;
 use crate::domain::digest::{Pseudonym, SealedDigest};
+use crate::domain::openpgp::OpenPgpKey;
 use crate::domain::organisation::{OrganisationNumber, Party};
 use crate::domain::pseudonym::Pseudonyms;
 use crate::domain::time::Timestamp;
@@ -41,6 +42,8 @@ pub(super) enum Kind {
     Address,
     /// A network address.
     Network,
+    /// The OpenPGP key of a contact.
+    OpenPgpKey,
 }
 
 impl Kind {
@@ -49,6 +52,7 @@ impl Kind {
             ("share", "sealed") => Self::Sealed,
             ("contact" | "request_address", "email") => Self::Address,
             ("fetch", "network") => Self::Network,
+            ("contact", "openpgp_key") => Self::OpenPgpKey,
             (_, _) => Self::Plain,
         }
     }
@@ -61,7 +65,10 @@ impl Kind {
             }
             (Self::Address, ValueRef::Text(text)) => as_address(text).map(|it| key.map(|key| key.of_address(&it))),
             (Self::Network, ValueRef::Text(text)) => as_network(text).map(|it| key.map(|key| key.of_network(it))),
-            (Self::Plain | Self::Sealed | Self::Address | Self::Network, _) => None,
+            (Self::OpenPgpKey, ValueRef::Text(text)) => {
+                as_openpgp_key(text).map(|it| key.map(|key| key.of_openpgp_key(&it)))
+            }
+            (Self::Plain | Self::Sealed | Self::Address | Self::Network | Self::OpenPgpKey, _) => None,
         };
         match (personal, found) {
             (Some(hash), _) => spell_hash(hash, out),
@@ -110,6 +117,7 @@ fn spell_hash(hash: Option<Pseudonym>, out: &mut Vec<u8>) {
 pub(super) enum Personal {
     Address(Pseudonym),
     Network(Pseudonym),
+    OpenPgpKey(Pseudonym),
 }
 
 impl<'a> Cell<'a> {
@@ -187,7 +195,7 @@ impl<'a> Cell<'a> {
             Self::Text(text) => with_length(TEXT, text.as_bytes(), out),
             Self::Blob(bytes) => with_length(BLOB, bytes, out),
             Self::Sealed(digest) => with_length(SEALED, digest.as_bytes(), out),
-            Self::Hashed(Personal::Address(hash) | Personal::Network(hash), key) => {
+            Self::Hashed(Personal::Address(hash) | Personal::Network(hash) | Personal::OpenPgpKey(hash), key) => {
                 spell_hash(key.map(|_| *hash), out);
             }
             // No table that is summed has one.
@@ -216,6 +224,8 @@ impl Personal {
                 .is_some_and(|address| key.is_none_or(|key| key.of_address(&address) == hash)),
             Self::Network(hash) => as_network(found.as_bytes())
                 .is_some_and(|address| key.is_none_or(|key| key.of_network(address) == hash)),
+            Self::OpenPgpKey(hash) => as_openpgp_key(found.as_bytes())
+                .is_some_and(|found| key.is_none_or(|key| key.of_openpgp_key(&found) == hash)),
         }
     }
 }
@@ -228,6 +238,11 @@ fn as_address(found: &[u8]) -> Option<EmailAddress> {
 fn as_network(found: &[u8]) -> Option<IpAddr> {
     let found = std::str::from_utf8(found).ok()?;
     found.parse().ok().filter(|address: &IpAddr| address.to_string() == found)
+}
+
+fn as_openpgp_key(found: &[u8]) -> Option<OpenPgpKey> {
+    let found = std::str::from_utf8(found).ok()?;
+    found.parse().ok().filter(|key: &OpenPgpKey| key.as_str() == found)
 }
 
 fn is_number_of(party: &Party, found: &str, key: Option<&Pseudonyms>) -> bool {

@@ -142,7 +142,8 @@ pub(super) fn kept(client: &Client) -> impl Iterator<Item = &ContactReference> {
 
 pub(super) fn contact<'a>(application: &'a ApplicationId, contact: &ContactReference, key: Key<'a>) -> Row<'a> {
     let address = Cell::Hashed(Personal::Address(contact.address), key);
-    vec![Cell::text(contact.id.to_string()), Cell::text(application.as_str()), address]
+    let openpgp_key = contact.openpgp_key.map_or(Cell::Null, |hash| Cell::Hashed(Personal::OpenPgpKey(hash), key));
+    vec![Cell::text(contact.id.to_string()), Cell::text(application.as_str()), address, openpgp_key]
 }
 
 /// An address is there for as long as its request waits, and is the one that the request names.

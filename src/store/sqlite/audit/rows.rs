@@ -89,7 +89,7 @@ pub(super) const ALL: &[Compared] = &[
         order 2, named 2, erasable false, events
     ),
     compared!("organisation", ["party", "number", "name"], order 1, named 1, erasable true, organisations),
-    compared!("contact", ["id", "application", "email"], order 1, named 2, erasable false, contacts),
+    compared!("contact", ["id", "application", "email", "openpgp_key"], order 1, named 2, erasable false, contacts),
     compared!("request_address", ["request", "email"], order 1, named 1, erasable false, asked_addresses),
     compared!(
         "share",
