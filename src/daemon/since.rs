@@ -3,7 +3,7 @@
 //! A first start, and one after the mark of the last verification was removed, verify all: removing it gains nobody anything.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::refused::{Kind, Refused};
 use crate::domain::pseudonym::Pseudonyms;
@@ -12,6 +12,10 @@ use crate::store::archive::Archive;
 use crate::store::handle::StartError;
 use crate::store::mark::Mark;
 use crate::store::verification::since::verify_since;
+
+/// A service manager that waits for a start waits for so long more, each time that the verification has come further. The
+/// tables of ten million entries take as long.
+const STILL_AT_IT: Duration = Duration::from_secs(60);
 
 const HINT: &str = "nothing is served. Keep the files as they are, run tallyd audit verify, and compare them with the \
                     newest backup";
@@ -26,7 +30,7 @@ pub(super) fn verify_what_is_new(state: &Path, key: &VerifyingKey, pseudonyms: &
     let before = mark.as_ref().map_or(0, |mark| mark.checkpoint.size);
     let began = Instant::now();
     let mut archive = Archive::open(state).map_err(StartError::from)?;
-    let verified = archive.ask(|queries| verify_since(queries, key, mark, Some(pseudonyms), &mut |_| {}));
+    let verified = archive.ask(|queries| verify_since(queries, key, mark, Some(pseudonyms), &mut |_| still_at_it()));
     let verified = verified
         .map_err(|error| Refused::files("read the database in", state.display(), error, "run tallyd audit verify"))?;
     let mark = verified.map_err(|found| Refused {
@@ -39,4 +43,10 @@ pub(super) fn verify_what_is_new(state: &Path, key: &VerifyingKey, pseudonyms: &
         tracing::warn!(%refused, "the mark of this verification cannot be kept; the next start verifies more");
     }
     Ok(())
+}
+
+/// There is nobody to tell outside of a service manager.
+fn still_at_it() {
+    let more = u32::try_from(STILL_AT_IT.as_micros()).unwrap_or(u32::MAX);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(more)]);
 }
