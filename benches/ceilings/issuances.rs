@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 
 use super::client::{connect_tls, tls};
-use super::daemon::{Daemon, Mailing, SENDER, init};
+use super::daemon::{Daemon, Mailing, Program, SENDER, init};
 use super::events::approvals;
 use super::figure::{Size, compare, rate};
 use super::load::Load;
@@ -41,22 +41,25 @@ pub(crate) fn run(size: Size) -> Result<()> {
             "lettre alone, no delay, kept sessions",
             0.6,
             size.rounds(),
-            || {
-                place.copy_state("queued", "state")?;
-                let daemon = Daemon::start(&place, "state", &Mailing { port: sink.port, sessions })?;
-                let began = Instant::now();
-                daemon.wait_until_mailed()?;
-                let rate = rate(count, began);
-                daemon.stop()?;
-                place.remove_state("state")?;
-                Ok(rate)
-            },
+            || issue(&place, count, &Mailing { port: sink.port, sessions }, Program::Product),
             || runtime.block_on(lettre_alone(sink.port, &tls, sessions, count, &mail)),
         )?;
         printer::ratio(&ratio)?;
         place.remove_state("queued")?;
     }
     Ok(())
+}
+
+/// Issuances a second, over all that are queued.
+pub(crate) fn issue(place: &Place, count: usize, mailing: &Mailing, program: Program) -> Result<f64> {
+    place.copy_state("queued", "state")?;
+    let daemon = Daemon::start_program(place, "state", mailing, program)?;
+    let began = Instant::now();
+    daemon.wait_until_mailed()?;
+    let rate = rate(count, began);
+    daemon.stop()?;
+    place.remove_state("state")?;
+    Ok(rate)
 }
 
 /// Makes a state in which so many orders are queued.

@@ -5,7 +5,6 @@
 //! out.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 use tallyd::config::Config;
@@ -16,9 +15,9 @@ use tallyd::platform::logging;
 use tallyd::store::Recorder;
 use tokio::runtime::Runtime;
 
-use super::daemon::{Daemon, Mailing, Program};
-use super::figure::{Size, compare, rate};
-use super::issuances::queue;
+use super::daemon::{Mailing, Program};
+use super::figure::{Size, compare};
+use super::issuances::{issue, queue};
 use super::place::Place;
 use super::printer;
 use super::sink::{Fate, Sink};
@@ -36,24 +35,14 @@ pub(crate) fn run(size: Size) -> Result<()> {
     queue(&place, &runtime, "queued", count)?;
     let sink = Sink::start(&place, Fate::Gone)?;
     let mailing = Mailing { port: sink.port, sessions: SESSIONS };
-    let issue = |(mode, _): (&'static str, bool)| {
-        place.copy_state("queued", "state")?;
-        let daemon = Daemon::start_program(&place, "state", &mailing, Program::Own(mode))?;
-        let began = Instant::now();
-        daemon.wait_until_mailed()?;
-        let rate = rate(count, began);
-        daemon.stop()?;
-        place.remove_state("state")?;
-        Ok(rate)
-    };
-    let [with, without] = MODES;
+    let [(with, _), (without, _)] = MODES;
     let ratio = compare(
         format!("issuances with the journal, {SESSIONS} sessions"),
         "the same without a journal",
         0.8,
         size.rounds(),
-        || issue(with),
-        || issue(without),
+        || issue(&place, count, &mailing, Program::Own(with)),
+        || issue(&place, count, &mailing, Program::Own(without)),
     )?;
     printer::ratio(&ratio)
 }

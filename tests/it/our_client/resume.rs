@@ -158,8 +158,9 @@ fn an_end_of_the_process_at_any_point_loses_nothing() {
                 });
                 let out = format!("--out {}.env --ca '{}'", part_one.reference, harness.files.server_ca().display());
                 let run = command(road.port, &part_one.reference, &out);
+                // Whoever runs the tests in the background of a script has them ignore Ctrl-C, and all that they start.
                 let ran = desk.shell(
-                    &format!("bash -c 'echo $$ > process; exec {}'", run.replace('\'', "")),
+                    &format!("bash -c 'echo $$ > process; exec env --default-signal=INT {}'", run.replace('\'', "")),
                     &[],
                     &part_one.text,
                 );
