@@ -19,7 +19,10 @@ use super::place::Place;
 use super::printer;
 
 /// The schema, as the daemon lays it.
-const SCHEMA: &str = include_str!("../../src/store/sqlite/migrations/0001_tables.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../../src/store/sqlite/migrations/0001_tables.sql"),
+    include_str!("../../src/store/sqlite/migrations/0002_openpgp_key.sql"),
+);
 
 /// The settings that the daemon writes with.
 const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; \
