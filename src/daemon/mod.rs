@@ -1,7 +1,8 @@
 //! The composition root: what is opened in which order, what is given to whom, and how it all ends.
 //!
-//! The order of a start is a promise: the lock, the keys, the store with its fence and checkpoint, what is new in the journal, what
-//! anchors outside know, what a crash left behind, and only then a socket. Nothing that safety needs is left to a stop; a crash is an ordinary way to end.
+//! The order of a start is a promise: the lock, the keys, the store with its fence and checkpoint, what is new in the
+//! journal, what anchors outside know, what a crash left behind, and only then a socket. Nothing that safety needs is left
+//! to a stop; a crash is an ordinary way to end.
 
 pub mod accounts;
 pub mod anchors;

@@ -13,8 +13,8 @@ use crate::store::handle::StartError;
 use crate::store::mark::Mark;
 use crate::store::verification::since::verify_since;
 
-/// A service manager that waits for a start waits for so long more, each time that the verification has come further. The
-/// tables of ten million entries take as long.
+/// A service manager that waits for a start waits for so long more, each time that the verification has come further. While
+/// the tables are looked at, after the last entry, it is told nothing.
 const STILL_AT_IT: Duration = Duration::from_secs(60);
 
 const HINT: &str = "nothing is served. Keep the files as they are, run tallyd audit verify, and compare them with the \

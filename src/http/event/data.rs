@@ -206,7 +206,8 @@ fn openpgp_key(
 }
 
 /// What is said of a key that nothing would be encrypted to.
-const KEY_OF_NO_USE: &str = "only part 1 is encrypted, and only the technical contact gets it; notices hold no part and go to this contact as they are";
+const KEY_OF_NO_USE: &str = "only part 1 is encrypted, and only the technical contact gets it; notices hold no part and \
+    go to this contact as they are";
 
 /// What is said of an address that looks like a person's own.
 pub const PERSONAL: &str = "looks like a person's own address; give a shared mailbox, which stays when people move on";
