@@ -26,6 +26,8 @@ impl Agency {
         let mut harness = Harness::start_with(|settings| settings.ends_with_a_good_journal = ends_well);
         let (first, last) = (Approval::new(), Approval::new());
         harness.issue(&first);
+        // Nothing more is to come about it.
+        harness.until_quiet();
         // So many that the last one's rows are looked at by themselves. It is started again on them.
         harness.stock(&(0..100).map(Stocked::new).collect::<Vec<_>>());
         harness.issue(&last);
